@@ -1,0 +1,499 @@
+#include "libcommon/config.h"
+
+#include "libcommon/error.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PREFIX          "MIRAI_"
+#define FILE_SUFFIX     "_FILE"
+#define SECRET_MAX      65536
+#define VALUE_SHOWN_MAX 200 /* bytes of a bad value in an error line */
+
+enum kind {
+    KIND_STR,
+    KIND_INT,
+    KIND_BOOL,
+    KIND_ENUM,
+    KIND_ADDRESS,
+};
+
+enum source {
+    SOURCE_DEFAULT,
+    SOURCE_ENVIRONMENT,
+    SOURCE_FILE,
+};
+
+/* A row of config_table.h. */
+struct row {
+    const char *name; /* without MIRAI_ */
+    enum kind kind;
+    const char *fallback; /* default, as text */
+    int64_t min, max;     /* KIND_INT */
+    const char *unit;     /* KIND_INT */
+    const char *choices;  /* KIND_ENUM: "a|b|c" */
+    unsigned flags;       /* KIND_STR */
+    const char *help;
+};
+
+static const struct row rows[MIRAI_CONFIG_COUNT] = {
+#define S(key, fallback_, flags_, help_)                                                                     \
+    {.name = #key, .kind = KIND_STR, .fallback = fallback_, .flags = flags_, .help = help_},
+#define I(key, fallback_, min_, max_, unit_, help_)                                                          \
+    {.name = #key,                                                                                           \
+     .kind = KIND_INT,                                                                                       \
+     .fallback = #fallback_,                                                                                 \
+     .min = min_,                                                                                            \
+     .max = max_,                                                                                            \
+     .unit = unit_,                                                                                          \
+     .help = help_},
+#define B(key, fallback_, help_) {.name = #key, .kind = KIND_BOOL, .fallback = #fallback_, .help = help_},
+#define E(key, fallback_, choices_, help_)                                                                   \
+    {.name = #key, .kind = KIND_ENUM, .fallback = fallback_, .choices = choices_, .help = help_},
+#define A(key, fallback_, help_) {.name = #key, .kind = KIND_ADDRESS, .fallback = fallback_, .help = help_},
+    MIRAI_CONFIG_TABLE(S, I, B, E, A)
+#undef S
+#undef I
+#undef B
+#undef E
+#undef A
+};
+
+/* Effective values; before mirai_config_load the defaults. */
+static struct value {
+    const char *text;
+    int64_t number; /* KIND_INT, KIND_BOOL */
+    enum source source;
+} values[MIRAI_CONFIG_COUNT] = {
+#define S(key, fallback, ...) {.text = fallback},
+#define I(key, fallback, ...) {.text = #fallback, .number = fallback},
+#define B(key, fallback, ...) {.text = #fallback, .number = fallback},
+    MIRAI_CONFIG_TABLE(S, I, B, S, S)
+#undef S
+#undef I
+#undef B
+};
+
+/* ------------------------------------------------------------------ checks of one value */
+
+static bool choice_of(const char *choices, struct mirai_str text)
+{
+    while (*choices != '\0') {
+        size_t len = strcspn(choices, "|");
+        if (mirai_str_eq((struct mirai_str){choices, len}, text)) {
+            return true;
+        }
+        choices += len + (choices[len] == '|');
+    }
+    return false;
+}
+
+static bool parse_bool(struct mirai_str text, int64_t *number)
+{
+    *number = choice_of("true|1|yes|on", text);
+    return *number != 0 || choice_of("false|0|no|off", text);
+}
+
+static bool parse_address(struct mirai_str text, char host[64], int *port)
+{
+    unsigned char ip[sizeof(struct in6_addr)];
+    int64_t number;
+    const char *colon = memrchr(text.data, ':', text.len);
+    if (colon == NULL) {
+        return false;
+    }
+    struct mirai_str name = {text.data, (size_t)(colon - text.data)};
+    struct mirai_str digits = {colon + 1, text.len - name.len - 1};
+    int family = AF_INET;
+    if (name.len >= 2 && name.data[0] == '[' && name.data[name.len - 1] == ']') {
+        name = (struct mirai_str){name.data + 1, name.len - 2};
+        family = AF_INET6;
+    }
+    if (name.len == 0 || name.len >= 64 || mirai_parse_int(digits, 1, 65535, &number) != 0) {
+        return false;
+    }
+    memcpy(host, name.data, name.len);
+    host[name.len] = '\0';
+    *port = (int)number;
+    return inet_pton(family, host, ip) == 1;
+}
+
+/* Text without control characters: values go into paths, URLs and log lines. */
+static bool printable(struct mirai_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (iscntrl((unsigned char)text.data[i])) {
+            return false;
+        }
+    }
+    return mirai_utf8_valid(text);
+}
+
+static bool check_instance(struct mirai_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!isalnum((unsigned char)text.data[i]) && strchr("._-", text.data[i]) == NULL) {
+            return false;
+        }
+    }
+    return text.len <= 32 && text.data[0] != '.';
+}
+
+static bool check_endpoint(struct mirai_str url)
+{
+    static const char *const schemes[] = {"ipc://", "tcp://", "tls+tcp://"};
+    int64_t weight;
+    const char *hash = memrchr(url.data, '#', url.len);
+    if (hash != NULL) {
+        struct mirai_str digits = {hash + 1, url.len - (size_t)(hash + 1 - url.data)};
+        if (mirai_parse_int(digits, 1, 1000, &weight) != 0) {
+            return false;
+        }
+        url.len = (size_t)(hash - url.data);
+    }
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t len = strlen(schemes[i]);
+        if (url.len > len && memcmp(url.data, schemes[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool check_endpoints(struct mirai_str text)
+{
+    for (;;) {
+        const char *comma = memchr(text.data, ',', text.len);
+        size_t len = comma != NULL ? (size_t)(comma - text.data) : text.len;
+        if (!check_endpoint((struct mirai_str){text.data, len})) {
+            return false;
+        }
+        if (comma == NULL) {
+            return true;
+        }
+        text = (struct mirai_str){comma + 1, text.len - len - 1};
+    }
+}
+
+static bool check_daily(struct mirai_str text)
+{
+    int64_t hour, minute;
+    return mirai_str_eq(text, MIRAI_STR("off")) ||
+           (text.len == 5 && text.data[2] == ':' && isdigit((unsigned char)text.data[0]) &&
+            isdigit((unsigned char)text.data[3]) &&
+            mirai_parse_int((struct mirai_str){text.data, 2}, 0, 23, &hour) == 0 &&
+            mirai_parse_int((struct mirai_str){text.data + 3, 2}, 0, 59, &minute) == 0);
+}
+
+static bool check_weekly(struct mirai_str text)
+{
+    return mirai_str_eq(text, MIRAI_STR("off")) ||
+           (text.len == 9 && text.data[3] == ' ' &&
+            choice_of("Mon|Tue|Wed|Thu|Fri|Sat|Sun", (struct mirai_str){text.data, 3}) &&
+            text.data[4] != 'o' && check_daily((struct mirai_str){text.data + 4, 5}));
+}
+
+/* Strings with a form of their own. */
+static const struct {
+    bool (*check)(struct mirai_str text); /* text is not empty */
+    const char *allowed;
+} forms[MIRAI_CONFIG_COUNT] = {
+#define ENDPOINTS                                                                                            \
+    {                                                                                                        \
+        check_endpoints, "ipc://PATH, tcp://HOST:PORT or tls+tcp://HOST:PORT, each with #WEIGHT 1..1000 or " \
+                         "without, comma-separated"                                                          \
+    }
+    [MIRAI_CONFIG_INSTANCE] = {check_instance,
+                               "1 to 32 letters, digits, '.', '_' or '-', not beginning with '.'"},
+    [MIRAI_CONFIG_STORE_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_SEARCH_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_BACKUP_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_METRICS_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_GATEWAY_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_BACKUP_DAILY] = {check_daily, "HH:MM or off"},
+    [MIRAI_CONFIG_BACKUP_WEEKLY] = {check_weekly, "Mon|Tue|Wed|Thu|Fri|Sat|Sun HH:MM or off"},
+#undef ENDPOINTS
+};
+
+static bool row_accepts(size_t key, struct mirai_str text, int64_t *number)
+{
+    const struct row *row = &rows[key];
+    char host[64];
+    int port;
+    switch (row->kind) {
+    case KIND_INT:
+        return mirai_parse_int(text, row->min, row->max, number) == 0;
+    case KIND_BOOL:
+        return parse_bool(text, number);
+    case KIND_ENUM:
+        return choice_of(row->choices, text);
+    case KIND_ADDRESS:
+        return parse_address(text, host, &port);
+    case KIND_STR:
+        break;
+    }
+    return printable(text) && (forms[key].check == NULL || forms[key].check(text));
+}
+
+/* What a variable may be, for people: "10..60000 ms", "ja|en". */
+static void print_allowed(FILE *out, size_t key)
+{
+    const struct row *row = &rows[key];
+    switch (row->kind) {
+    case KIND_INT:
+        fprintf(out, "%lld..%lld %s", (long long)row->min, (long long)row->max, row->unit);
+        break;
+    case KIND_BOOL:
+        fputs("true|false|1|0|yes|no|on|off", out);
+        break;
+    case KIND_ENUM:
+        fputs(row->choices, out);
+        break;
+    case KIND_ADDRESS:
+        fputs("IPV4:PORT or [IPV6]:PORT", out);
+        break;
+    case KIND_STR:
+        fputs(forms[key].allowed != NULL ? forms[key].allowed : "text in UTF-8 without control characters",
+              out);
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------ load */
+
+/* Values of the last load that were copied, by key. */
+static char *copies[MIRAI_CONFIG_COUNT];
+
+static size_t find_row(struct mirai_str name)
+{
+    size_t key = 0;
+    while (key < MIRAI_CONFIG_COUNT && !mirai_str_eq(mirai_str(rows[key].name), name)) {
+        key++;
+    }
+    return key;
+}
+
+static bool is_secret(size_t key)
+{
+    return key < MIRAI_CONFIG_COUNT && (rows[key].flags & MIRAI_CONFIG_SECRET) != 0;
+}
+
+static int report_bad(FILE *errors, size_t key, struct mirai_str text)
+{
+    if (is_secret(key)) {
+        fprintf(errors, PREFIX "%s: the value is not allowed; allowed: ", rows[key].name);
+    } else {
+        struct mirai_str shown = {text.data, text.len < VALUE_SHOWN_MAX ? text.len : VALUE_SHOWN_MAX};
+        struct mirai_buf quoted = {0};
+        mirai_buf_append_json(&quoted, shown);
+        fprintf(errors, PREFIX "%s: %.*s is not allowed; allowed: ", rows[key].name,
+                MIRAI_STR_ARG(mirai_buf_str(&quoted)));
+        mirai_buf_free(&quoted);
+    }
+    print_allowed(errors, key);
+    fputc('\n', errors);
+    return MIRAI_E_INVALID;
+}
+
+static int set_value(FILE *errors, size_t key, struct mirai_str text, enum source source)
+{
+    int64_t number = 0;
+    if (text.len == 0) { /* empty: the default */
+        return 0;
+    }
+    if (values[key].source != SOURCE_DEFAULT) {
+        fprintf(errors, PREFIX "%s: set more than once (in the environment or by a file); keep one\n",
+                rows[key].name);
+        return MIRAI_E_INVALID;
+    }
+    if (!row_accepts(key, text, &number)) {
+        return report_bad(errors, key, text);
+    }
+    copies[key] = mirai_str_dup(text);
+    values[key] = (struct value){copies[key], number, source};
+    return 0;
+}
+
+static int set_from_file(FILE *errors, size_t key, const char *path)
+{
+    char bytes[SECRET_MAX + 1];
+    size_t len = 0;
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hang the start */
+    while (fd >= 0 && len < sizeof(bytes) && (n = read(fd, bytes + len, sizeof(bytes) - len)) > 0) {
+        len += (size_t)n;
+    }
+    int reason = fd < 0 || n < 0 ? errno : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (reason != 0) {
+        fprintf(errors, PREFIX "%s" FILE_SUFFIX ": cannot read \"%.*s\": %s\n", rows[key].name,
+                VALUE_SHOWN_MAX, path, strerror(reason));
+        return MIRAI_E_INVALID;
+    }
+    if (len > SECRET_MAX) {
+        fprintf(errors, PREFIX "%s" FILE_SUFFIX ": the file is longer than %d bytes\n", rows[key].name,
+                SECRET_MAX);
+        return MIRAI_E_INVALID;
+    }
+    len -= len > 0 && bytes[len - 1] == '\n';
+    int err = set_value(errors, key, (struct mirai_str){bytes, len}, SOURCE_FILE);
+    explicit_bzero(bytes, sizeof(bytes));
+    return err;
+}
+
+static int load_variable(FILE *errors, struct mirai_str name, const char *text)
+{
+    const size_t suffix = sizeof(FILE_SUFFIX) - 1;
+    size_t key = find_row(name);
+    if (key < MIRAI_CONFIG_COUNT) {
+        return set_value(errors, key, mirai_str(text), SOURCE_ENVIRONMENT);
+    }
+    if (name.len > suffix && memcmp(name.data + name.len - suffix, FILE_SUFFIX, suffix) == 0) {
+        key = find_row((struct mirai_str){name.data, name.len - suffix});
+        if (is_secret(key)) {
+            return *text != '\0' ? set_from_file(errors, key, text) : 0;
+        }
+    }
+    /* The value is not shown: a misspelt name may carry a secret. */
+    fprintf(errors, PREFIX "%.*s: no such variable; --help lists them all\n", MIRAI_STR_ARG(name));
+    return MIRAI_E_INVALID;
+}
+
+int mirai_config_load(char *const *environment, FILE *errors)
+{
+    int result = 0;
+    for (size_t key = 0; key < MIRAI_CONFIG_COUNT; key++) {
+        if (copies[key] != NULL) {
+            free(copies[key]);
+            copies[key] = NULL;
+        }
+        int64_t number = 0;
+        row_accepts(key, mirai_str(rows[key].fallback), &number);
+        values[key] = (struct value){rows[key].fallback, number, SOURCE_DEFAULT};
+    }
+    for (; *environment != NULL; environment++) {
+        const char *entry = *environment;
+        const char *equals = strchr(entry, '=');
+        if (strncmp(entry, PREFIX, sizeof(PREFIX) - 1) != 0 || equals == NULL) {
+            continue;
+        }
+        entry += sizeof(PREFIX) - 1;
+        if (load_variable(errors, (struct mirai_str){entry, (size_t)(equals - entry)}, equals + 1) != 0) {
+            result = MIRAI_E_INVALID;
+        }
+    }
+    return result;
+}
+
+/* ------------------------------------------------------------------ use */
+
+const char *mirai_config_str(enum mirai_config_key key)
+{
+    return values[key].text;
+}
+
+int64_t mirai_config_int(enum mirai_config_key key)
+{
+    return values[key].number;
+}
+
+void mirai_config_address(enum mirai_config_key key, char host[64], int *port)
+{
+    parse_address(mirai_str(values[key].text), host, port);
+}
+
+/* ------------------------------------------------------------------ the table for people */
+
+void mirai_config_help(FILE *out)
+{
+    for (size_t key = 0; key < MIRAI_CONFIG_COUNT; key++) {
+        const struct row *row = &rows[key];
+        fprintf(out, "  " PREFIX "%s\n        %s\n        ", row->name, row->help);
+        if (is_secret(key)) {
+            fprintf(out, "secret; or " PREFIX "%s" FILE_SUFFIX ": the path of a file that holds it\n",
+                    row->name);
+            continue;
+        }
+        print_allowed(out, key);
+        fprintf(out, "; default: %s\n", *row->fallback != '\0' ? row->fallback : "empty");
+    }
+}
+
+/* A cell of a Markdown table: '|' would end it. */
+static void print_cell(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '|') {
+            fputc('\\', out);
+        }
+        fputc(*text, out);
+    }
+}
+
+void mirai_config_markdown(FILE *out)
+{
+    fputs("| Variable | Type | Default | Allowed | Meaning |\n| --- | --- | --- | --- | --- |\n", out);
+    for (size_t key = 0; key < MIRAI_CONFIG_COUNT; key++) {
+        static const char *const kinds[] = {"text", "integer", "boolean", "choice", "address"};
+        const struct row *row = &rows[key];
+        char *allowed = NULL;
+        size_t len;
+        FILE *memory = open_memstream(&allowed, &len);
+        if (memory == NULL) {
+            return;
+        }
+        print_allowed(memory, key);
+        fclose(memory);
+        fprintf(out, "| `" PREFIX "%s`%s | %s | ", row->name,
+                is_secret(key) ? " (or `…" FILE_SUFFIX "`)" : "",
+                is_secret(key) ? "secret" : kinds[row->kind]);
+        fprintf(out, *row->fallback != '\0' ? "`%s` | " : "%s | ", row->fallback);
+        print_cell(out, allowed);
+        fputs(" | ", out);
+        print_cell(out, row->help);
+        fputs(" |\n", out);
+        free(allowed);
+    }
+}
+
+static void print_json_value(FILE *out, size_t key, const char *shown)
+{
+    struct mirai_buf quoted = {0};
+    switch (rows[key].kind) {
+    case KIND_INT:
+        fprintf(out, "%lld", (long long)values[key].number);
+        return;
+    case KIND_BOOL:
+        fputs(values[key].number != 0 ? "true" : "false", out);
+        return;
+    default:
+        mirai_buf_append_json(&quoted, mirai_str(shown));
+        fwrite(quoted.data, 1, quoted.len, out);
+        mirai_buf_free(&quoted);
+    }
+}
+
+void mirai_config_print(FILE *out, bool json)
+{
+    static const char *const sources[] = {"default", "environment", "file"};
+    for (size_t key = 0; key < MIRAI_CONFIG_COUNT; key++) {
+        const struct value *value = &values[key];
+        const char *shown = is_secret(key) && *value->text != '\0' ? "***" : value->text;
+        if (json) {
+            fprintf(out, "%s\"" PREFIX "%s\": {\"value\": ", key == 0 ? "{\n  " : ",\n  ", rows[key].name);
+            print_json_value(out, key, shown);
+            fprintf(out, ", \"source\": \"%s\"}", sources[value->source]);
+        } else {
+            fprintf(out, PREFIX "%s=%s  (%s)\n", rows[key].name, shown, sources[value->source]);
+        }
+    }
+    if (json) {
+        fputs("\n}\n", out);
+    }
+}
