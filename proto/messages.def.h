@@ -1,0 +1,612 @@
+/* Every message that crosses a process border, declared once.
+ *
+ * F(M, kind, name, of, flags, min, max, doc) with M the message itself and the kinds of proto/message.h. `of`
+ * names the message or enum of OBJECT, OBJECTS and ENUM fields, otherwise `none`. flags: REQ(uired),
+ * OPT(ional), NUL(lable). min and max bound code points of STR, bytes of BIN, values of INT, items of lists;
+ * shorthands (proto/messages.c): ID = 1.., ANY = 0.., BODY = a text of at most 1 MiB. New fields are added at
+ * the end and are optional: an older daemon ignores them, a newer one does without. */
+#ifndef MIRAI_PROTO_MESSAGES_DEF_H
+#define MIRAI_PROTO_MESSAGES_DEF_H
+
+/* Pages: `limit` items after the opaque `cursor` of the page before. */
+#define MIRAI_PAGE_IN(F, M)                                                                                  \
+    F(M, INT, limit, none, OPT, 1, 200, "items in the page; default 20")                                     \
+    F(M, STR, cursor, none, OPT, 1, 400, "opaque position: `next_cursor` of the page before")
+#define MIRAI_PAGE_OUT(F, M)                                                                                 \
+    F(M, STR, next_cursor, none, OPT, 1, 400, "position of the next page; absent on the last one")
+
+/* ---------------------------------------------------------------- common */
+#define MIRAI_MESSAGE_empty(F, M)
+#define MIRAI_MESSAGE_by_id(F, M)        F(M, INT, id, none, REQ, ID, "id")
+#define MIRAI_MESSAGE_id_result(F, M)    F(M, INT, id, none, REQ, ID, "id of what was made")
+#define MIRAI_MESSAGE_page_request(F, M) MIRAI_PAGE_IN(F, M)
+#define MIRAI_MESSAGE_fault_info(F, M)                                                                       \
+    F(M, STR, path, none, REQ, 0, 96, "JSON Pointer (RFC 6901) to the member")                               \
+    F(M, STR, problem, none, REQ, 1, 40, "what is wrong: required, type, too-long, unknown-field, …")
+
+/* ---------------------------------------------------------------- articles */
+#define MIRAI_MESSAGE_article(F, M)                                                                          \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, slug, none, REQ, 1, 200, "readable name, unique")                                              \
+    F(M, STR, title, none, REQ, 1, 300, "title")                                                             \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, ENUM, status, article_status, REQ, 0, 0, "state of the editorial work")                             \
+    F(M, STR, body, none, OPT, BODY, "Markdown text; left out in lists")                                     \
+    F(M, STR, summary_technical, none, OPT, 0, 2000, "summary for IT staff")                                 \
+    F(M, STR, summary_non_technical, none, OPT, 0, 2000, "summary for everyone")                             \
+    F(M, STRS, tags, none, OPT, 0, 50, "names of tags")                                                      \
+    F(M, ENUM, language, locale, OPT, 0, 0, "language of the text")                                          \
+    F(M, INT, owner_id, none, OPT, ID, "id of the user responsible for it")                                  \
+    F(M, STR, owner, none, OPT, 0, 200, "name of that user")                                                 \
+    F(M, DATE, review_by, none, OPT, 0, 0, "day by which it should be looked at again")                      \
+    F(M, INT, space_id, none, OPT, ID, "space that it belongs to")                                           \
+    F(M, ENUM, visibility, visibility, OPT, 0, 0,                                                            \
+      "who may see it: readers of the space, a group, its owner")                                            \
+    F(M, INT, group_id, none, OPT, ID, "group that may see it when visibility is group")                     \
+    F(M, TIME, created_at, none, REQ, 0, 0, "when it was created")                                           \
+    F(M, STR, created_by, none, OPT, 0, 200, "user who created it")                                          \
+    F(M, TIME, updated_at, none, REQ, 0, 0, "when it was last saved")                                        \
+    F(M, STR, updated_by, none, OPT, 0, 200, "user who saved it last")                                       \
+    F(M, INT, version, none, REQ, ID, "number of its newest revision")                                       \
+    F(M, STR, etag, none, REQ, 1, 60, "value for If-Match: epoch and version")                               \
+    F(M, TIME, deleted_at, none, OPT, 0, 0, "when it was put into the bin")
+
+#define MIRAI_ARTICLE_INPUT(F, M, CLEARABLE)                                                                 \
+    F(M, STR, slug, none, OPT, 1, 200, "readable name, unique; made from the title when absent")             \
+    F(M, ENUM, status, article_status, OPT, 0, 0, "default draft")                                           \
+    F(M, STR, summary_technical, none, CLEARABLE, 0, 2000, "summary for IT staff")                           \
+    F(M, STR, summary_non_technical, none, CLEARABLE, 0, 2000, "summary for everyone")                       \
+    F(M, STRS, tags, none, OPT, 0, 50, "names of tags; unknown ones are made")                               \
+    F(M, ENUM, language, locale, OPT, 0, 0, "language of the text")                                          \
+    F(M, INT, owner_id, none, CLEARABLE, ID, "default: who creates it")                                      \
+    F(M, DATE, review_by, none, CLEARABLE, 0, 0, "day by which it should be looked at again")                \
+    F(M, INT, space_id, none, OPT, ID, "default: the general space")                                         \
+    F(M, ENUM, visibility, visibility, OPT, 0, 0, "default space")                                           \
+    F(M, INT, group_id, none, CLEARABLE, ID, "required when visibility is group")                            \
+    F(M, STR, reason, none, OPT, 0, 500, "why it was changed; kept with the revision")
+
+#define MIRAI_MESSAGE_article_create(F, M)                                                                   \
+    F(M, STR, title, none, REQ, 1, 300, "title")                                                             \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, STR, body, none, REQ, BODY, "Markdown text")                                                        \
+    MIRAI_ARTICLE_INPUT(F, M, OPT)
+#define MIRAI_MESSAGE_article_replace(F, M)                                                                  \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, if_match, none, OPT, 1, 100, "etag that it must still have; `*`: any")                         \
+    F(M, STR, title, none, REQ, 1, 300, "title")                                                             \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, STR, body, none, REQ, BODY, "Markdown text")                                                        \
+    MIRAI_ARTICLE_INPUT(F, M, OPT)
+#define MIRAI_MESSAGE_article_patch(F, M)                                                                    \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, if_match, none, OPT, 1, 100, "etag that it must still have; `*`: any")                         \
+    F(M, STR, title, none, OPT, 1, 300, "title")                                                             \
+    F(M, ENUM, type, itsm_type, OPT, 0, 0, "ITSM type")                                                      \
+    F(M, STR, body, none, OPT, BODY, "Markdown text")                                                        \
+    MIRAI_ARTICLE_INPUT(F, M, NUL)
+/* Create or replace by slug; says `unchanged` (and writes nothing) when nothing differs. */
+#define MIRAI_MESSAGE_article_import(F, M)                                                                   \
+    F(M, STR, title, none, REQ, 1, 300, "title")                                                             \
+    F(M, ENUM, type, itsm_type, OPT, 0, 0, "default other")                                                  \
+    F(M, STR, body, none, REQ, BODY, "Markdown text")                                                        \
+    MIRAI_ARTICLE_INPUT(F, M, OPT)                                                                           \
+    F(M, TIME, created_at, none, OPT, 0, 0, "original date; only the system and Admins may set it")          \
+    F(M, TIME, updated_at, none, OPT, 0, 0, "original date; only the system and Admins may set it")
+#define MIRAI_MESSAGE_article_import_result(F, M)                                                            \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, INT, version, none, REQ, ID, "version")                                                             \
+    F(M, ENUM, outcome, import_outcome, REQ, 0, 0, "what happened")
+#define MIRAI_MESSAGE_article_get(F, M)                                                                      \
+    F(M, INT, id, none, OPT, ID, "id; or slug")                                                              \
+    F(M, STR, slug, none, OPT, 1, 200, "slug; or id")                                                        \
+    F(M, BOOL, count_view, none, OPT, 0, 0, "count this as a view")
+#define MIRAI_MESSAGE_article_list(F, M)                                                                     \
+    MIRAI_PAGE_IN(F, M)                                                                                      \
+    F(M, ENUM, type, itsm_type, OPT, 0, 0, "only this ITSM type")                                            \
+    F(M, ENUM, status, article_status, OPT, 0, 0, "only this status")                                        \
+    F(M, STR, tag, none, OPT, 1, 50, "only with this tag")                                                   \
+    F(M, INT, owner_id, none, OPT, ID, "only of this owner")                                                 \
+    F(M, INT, space_id, none, OPT, ID, "only of this space")                                                 \
+    F(M, ENUM, sort, article_sort, OPT, 0, 0, "order; default -updated_at")                                  \
+    F(M, BOOL, deleted, none, OPT, 0, 0, "what is in the bin instead (Editor)")                              \
+    F(M, BOOL, review_due, none, OPT, 0, 0, "only those whose review day has passed")
+#define MIRAI_MESSAGE_article_page(F, M)                                                                     \
+    F(M, OBJECTS, items, article, REQ, 0, 200, "articles without body")                                      \
+    MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_article_delete(F, M)                                                                   \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, if_match, none, OPT, 1, 100, "etag that it must still have; `*`: any")
+#define MIRAI_MESSAGE_article_stats(F, M)                                                                    \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, INT, views, none, REQ, ANY, "times it was opened")                                                  \
+    F(M, INT, views_30_days, none, REQ, ANY, "of these in the last 30 days")                                 \
+    F(M, INT, feedback_count, none, REQ, ANY, "entries of feedback")                                         \
+    F(M, DOUBLE, rating_average, none, OPT, 0, 0, "mean of the ratings 1 to 5")                              \
+    F(M, INT, rating_count, none, REQ, ANY, "ratings")                                                       \
+    F(M, INT, comment_count, none, REQ, ANY, "comments")
+
+/* ---------------------------------------------------------------- revisions */
+#define MIRAI_MESSAGE_revision(F, M)                                                                         \
+    F(M, INT, version, none, REQ, ID, "number, counted from 1")                                              \
+    F(M, TIME, created_at, none, REQ, 0, 0, "when it was saved")                                             \
+    F(M, STR, created_by, none, OPT, 0, 200, "who saved it")                                                 \
+    F(M, STR, reason, none, OPT, 0, 500, "why")                                                              \
+    F(M, STR, title, none, REQ, 1, 300, "title")                                                             \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, ENUM, status, article_status, REQ, 0, 0, "status")                                                  \
+    F(M, STR, body, none, OPT, BODY, "Markdown text; left out in lists")                                     \
+    F(M, STRS, tags, none, OPT, 0, 50, "tags")
+#define MIRAI_MESSAGE_revision_list(F, M) F(M, INT, id, none, REQ, ID, "article") MIRAI_PAGE_IN(F, M)
+#define MIRAI_MESSAGE_revision_page(F, M)                                                                    \
+    F(M, OBJECTS, items, revision, REQ, 0, 200, "newest first") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_revision_get(F, M)                                                                     \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, version, none, REQ, ID, "revision")
+#define MIRAI_MESSAGE_revision_diff(F, M)                                                                    \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, version, none, REQ, ID, "revision to compare")                                                 \
+    F(M, INT, from, none, OPT, ID, "with this one; default: the one before")
+#define MIRAI_MESSAGE_revision_diff_result(F, M)                                                             \
+    F(M, INT, from, none, REQ, ANY, "older revision; 0: nothing")                                            \
+    F(M, INT, to, none, REQ, ID, "newer revision")                                                           \
+    F(M, STR, diff, none, REQ, 0, 4194304, "unified diff of title, meta data and body by line")
+#define MIRAI_MESSAGE_revision_restore(F, M)                                                                 \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, version, none, REQ, ID, "revision whose content becomes the newest")                           \
+    F(M, STR, if_match, none, OPT, 1, 100, "etag that the article must still have; `*`: any")
+
+/* ---------------------------------------------------------------- relations, feedback, comments */
+#define MIRAI_MESSAGE_relation(F, M)                                                                         \
+    F(M, INT, id, none, REQ, ID, "id of the relation")                                                       \
+    F(M, ENUM, type, relation_type, REQ, 0, 0, "kind")                                                       \
+    F(M, INT, from_id, none, REQ, ID, "article")                                                             \
+    F(M, INT, to_id, none, REQ, ID, "article")                                                               \
+    F(M, STR, from_title, none, OPT, 0, 300, "its title")                                                    \
+    F(M, STR, to_title, none, OPT, 0, 300, "its title")                                                      \
+    F(M, TIME, created_at, none, REQ, 0, 0, "since when")                                                    \
+    F(M, STR, created_by, none, OPT, 0, 200, "by whom")
+#define MIRAI_MESSAGE_relation_page(F, M)                                                                    \
+    F(M, OBJECTS, items, relation, REQ, 0, 1000, "relations that may be seen")
+#define MIRAI_MESSAGE_relation_create(F, M)                                                                  \
+    F(M, INT, id, none, REQ, ID, "article the relation starts from")                                         \
+    F(M, ENUM, type, relation_type, REQ, 0, 0, "kind")                                                       \
+    F(M, INT, to_id, none, REQ, ID, "article it points to")
+#define MIRAI_MESSAGE_relation_delete(F, M)                                                                  \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, relation_id, none, REQ, ID, "relation")
+#define MIRAI_MESSAGE_feedback(F, M)                                                                         \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, ENUM, kind, feedback_kind, OPT, 0, 0, "what it says")                                               \
+    F(M, INT, rating, none, OPT, 1, 5, "1 (poor) to 5 (very good)")                                          \
+    F(M, STR, comment, none, OPT, 0, 4000, "in words")                                                       \
+    F(M, TIME, created_at, none, REQ, 0, 0, "when")                                                          \
+    F(M, STR, created_by, none, OPT, 0, 200, "by whom")
+#define MIRAI_MESSAGE_feedback_page(F, M)                                                                    \
+    F(M, OBJECTS, items, feedback, REQ, 0, 200, "newest first") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_feedback_create(F, M)                                                                  \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, ENUM, kind, feedback_kind, OPT, 0, 0, "what it says; kind or rating is needed")                     \
+    F(M, INT, rating, none, OPT, 1, 5, "1 (poor) to 5 (very good)")                                          \
+    F(M, STR, comment, none, OPT, 0, 4000, "in words")
+#define MIRAI_MESSAGE_comment(F, M)                                                                          \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, body, none, REQ, 1, 10000, "text")                                                             \
+    F(M, TIME, created_at, none, REQ, 0, 0, "when")                                                          \
+    F(M, INT, user_id, none, OPT, ID, "by whom")                                                             \
+    F(M, STR, created_by, none, OPT, 0, 200, "by whom")
+#define MIRAI_MESSAGE_comment_page(F, M)                                                                     \
+    F(M, OBJECTS, items, comment, REQ, 0, 200, "oldest first") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_comment_create(F, M)                                                                   \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, STR, body, none, REQ, 1, 10000, "text")
+#define MIRAI_MESSAGE_comment_delete(F, M)                                                                   \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, comment_id, none, REQ, ID, "comment")
+#define MIRAI_MESSAGE_article_children(F, M) F(M, INT, id, none, REQ, ID, "article") MIRAI_PAGE_IN(F, M)
+
+/* ---------------------------------------------------------------- attachments */
+#define MIRAI_MESSAGE_attachment(F, M)                                                                       \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, REQ, 1, 255, "file name")                                                          \
+    F(M, STR, media_type, none, REQ, 1, 127, "media type (RFC 6838)")                                        \
+    F(M, INT, size, none, REQ, ANY, "bytes")                                                                 \
+    F(M, STR, sha256, none, REQ, 64, 64, "SHA-256 of the content, hexadecimal")                              \
+    F(M, TIME, created_at, none, REQ, 0, 0, "when")                                                          \
+    F(M, STR, created_by, none, OPT, 0, 200, "by whom")                                                      \
+    F(M, INT, article_id, none, OPT, ID, "article it belongs to")
+#define MIRAI_MESSAGE_attachment_page(F, M) F(M, OBJECTS, items, attachment, REQ, 0, 1000, "attachments")
+/* An upload: begin, chunks in order, commit (or abort). Unfinished ones vanish after 10 minutes. */
+#define MIRAI_MESSAGE_upload_begin(F, M)                                                                     \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, STR, name, none, REQ, 1, 255, "file name")                                                          \
+    F(M, STR, media_type, none, OPT, 1, 127, "default application/octet-stream")                             \
+    F(M, INT, size, none, REQ, ANY, "bytes of the whole content")
+#define MIRAI_MESSAGE_upload_begin_result(F, M) F(M, STR, upload, none, REQ, 1, 64, "name of the upload")
+#define MIRAI_MESSAGE_upload_chunk(F, M)                                                                     \
+    F(M, STR, upload, none, REQ, 1, 64, "name of the upload")                                                \
+    F(M, INT, offset, none, REQ, ANY, "bytes before this chunk; must be what has arrived so far")            \
+    F(M, BIN, data, none, REQ, 1, 1048576, "bytes")
+#define MIRAI_MESSAGE_upload_ref(F, M) F(M, STR, upload, none, REQ, 1, 64, "name of the upload")
+#define MIRAI_MESSAGE_attachment_ref(F, M)                                                                   \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, attachment_id, none, REQ, ID, "attachment")
+#define MIRAI_MESSAGE_attachment_read(F, M)                                                                  \
+    F(M, INT, id, none, OPT, ID, "article; with attachment_id")                                              \
+    F(M, INT, attachment_id, none, OPT, ID, "attachment")                                                    \
+    F(M, STR, sha256, none, OPT, 64, 64, "content by hash instead (system only)")                            \
+    F(M, INT, offset, none, REQ, ANY, "first byte")                                                          \
+    F(M, INT, length, none, REQ, 1, 1048576, "bytes at most")
+#define MIRAI_MESSAGE_bytes(F, M)                                                                            \
+    F(M, BIN, data, none, REQ, 0, 1048576, "bytes; fewer than asked only at the end")                        \
+    F(M, INT, total, none, REQ, ANY, "bytes of the whole")
+
+/* ---------------------------------------------------------------- tags, templates, spaces, groups */
+#define MIRAI_MESSAGE_tag(F, M)                                                                              \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, REQ, 1, 50, "name, unique")                                                        \
+    F(M, STR, color, none, OPT, 7, 7, "#rrggbb")                                                             \
+    F(M, STR, category, none, OPT, 0, 50, "heading it is shown under")                                       \
+    F(M, INT, article_count, none, OPT, ANY, "articles that carry it and may be seen")
+#define MIRAI_MESSAGE_tag_page(F, M) F(M, OBJECTS, items, tag, REQ, 0, 10000, "tags by name")
+#define MIRAI_MESSAGE_tag_create(F, M)                                                                       \
+    F(M, STR, name, none, REQ, 1, 50, "name, unique")                                                        \
+    F(M, STR, color, none, OPT, 7, 7, "#rrggbb")                                                             \
+    F(M, STR, category, none, OPT, 0, 50, "heading it is shown under")
+#define MIRAI_MESSAGE_tag_patch(F, M)                                                                        \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, OPT, 1, 50, "name, unique")                                                        \
+    F(M, STR, color, none, NUL, 7, 7, "#rrggbb")                                                             \
+    F(M, STR, category, none, NUL, 0, 50, "heading it is shown under")
+#define MIRAI_MESSAGE_article_template(F, M)                                                                 \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, ENUM, language, locale, REQ, 0, 0, "language")                                                      \
+    F(M, STR, title, none, REQ, 1, 300, "proposed title")                                                    \
+    F(M, STR, body, none, REQ, BODY, "Markdown with the headings to fill")
+#define MIRAI_MESSAGE_template_page(F, M) F(M, OBJECTS, items, article_template, REQ, 0, 100, "templates")
+#define MIRAI_MESSAGE_space(F, M)                                                                            \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
+    F(M, STR, description, none, OPT, 0, 1000, "what it is for")                                             \
+    F(M, INTS, reader_groups, none, OPT, 0, 200, "groups whose members may read")                            \
+    F(M, INTS, editor_groups, none, OPT, 0, 200, "groups whose Editors may write")
+#define MIRAI_MESSAGE_space_page(F, M) F(M, OBJECTS, items, space, REQ, 0, 1000, "spaces that may be read")
+#define MIRAI_MESSAGE_space_create(F, M)                                                                     \
+    F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
+    F(M, STR, description, none, OPT, 0, 1000, "what it is for")                                             \
+    F(M, INTS, reader_groups, none, OPT, 0, 200, "groups whose members may read")                            \
+    F(M, INTS, editor_groups, none, OPT, 0, 200, "groups whose Editors may write")
+#define MIRAI_MESSAGE_space_patch(F, M)                                                                      \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, OPT, 1, 100, "name, unique")                                                       \
+    F(M, STR, description, none, NUL, 0, 1000, "what it is for")                                             \
+    F(M, INTS, reader_groups, none, OPT, 0, 200, "groups whose members may read")                            \
+    F(M, INTS, editor_groups, none, OPT, 0, 200, "groups whose Editors may write")
+#define MIRAI_MESSAGE_group(F, M)                                                                            \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
+    F(M, INTS, members, none, OPT, 0, 10000, "ids of users; everyone is in the group `everyone`")
+#define MIRAI_MESSAGE_group_page(F, M) F(M, OBJECTS, items, group, REQ, 0, 1000, "groups")
+#define MIRAI_MESSAGE_group_create(F, M)                                                                     \
+    F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
+    F(M, INTS, members, none, OPT, 0, 10000, "ids of users")
+#define MIRAI_MESSAGE_group_patch(F, M)                                                                      \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, OPT, 1, 100, "name, unique")                                                       \
+    F(M, INTS, members, none, OPT, 0, 10000, "ids of users: the whole new list")
+
+/* ---------------------------------------------------------------- users, login, tokens */
+#define MIRAI_MESSAGE_user(F, M)                                                                             \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, REQ, 1, 100, "login name, unique without regard to case")                          \
+    F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
+    F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
+    F(M, ENUM, role, role, REQ, 0, 0, "role")                                                                \
+    F(M, BOOL, disabled, none, REQ, 0, 0, "may not log in")                                                  \
+    F(M, TIME, created_at, none, REQ, 0, 0, "since when")                                                    \
+    F(M, TIME, last_login_at, none, OPT, 0, 0, "last login")                                                 \
+    F(M, INTS, groups, none, OPT, 0, 1000, "groups")
+#define MIRAI_MESSAGE_user_page(F, M)                                                                        \
+    F(M, OBJECTS, items, user, REQ, 0, 200, "users by id") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_user_create(F, M)                                                                      \
+    F(M, STR, name, none, REQ, 1, 100, "login name")                                                         \
+    F(M, STR, password, none, REQ, 8, 1024, "password")                                                      \
+    F(M, ENUM, role, role, REQ, 0, 0, "role")                                                                \
+    F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
+    F(M, STR, email, none, OPT, 0, 254, "mail address")
+#define MIRAI_MESSAGE_user_patch(F, M)                                                                       \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, ENUM, role, role, OPT, 0, 0, "role")                                                                \
+    F(M, BOOL, disabled, none, OPT, 0, 0, "may not log in; ends all sessions and tokens")                    \
+    F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
+    F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
+    F(M, STR, password, none, OPT, 8, 1024, "new password; ends all sessions")
+#define MIRAI_MESSAGE_password_change(F, M)                                                                  \
+    F(M, STR, old_password, none, REQ, 1, 1024, "password in force")                                         \
+    F(M, STR, new_password, none, REQ, 8, 1024, "new password; ends all other sessions")
+#define MIRAI_MESSAGE_login(F, M)                                                                            \
+    F(M, STR, name, none, REQ, 1, 100, "login name")                                                         \
+    F(M, STR, password, none, REQ, 1, 1024, "password")
+#define MIRAI_MESSAGE_login_result(F, M)                                                                     \
+    F(M, STR, token, none, REQ, 1, 100, "secret; shown once")                                                \
+    F(M, TIME, expires_at, none, REQ, 0, 0, "end of its life")                                               \
+    F(M, OBJECT, user, user, REQ, 0, 0, "who logged in")
+/* The gateway asks whom a secret belongs to; sha256 of the secret so that no secret travels. */
+#define MIRAI_MESSAGE_token_check(F, M) F(M, BIN, sha256, none, REQ, 32, 32, "SHA-256 of the secret")
+#define MIRAI_MESSAGE_identity(F, M)                                                                         \
+    F(M, INT, user_id, none, REQ, ID, "user")                                                                \
+    F(M, STR, name, none, REQ, 1, 100, "login name")                                                         \
+    F(M, ENUM, role, role, REQ, 0, 0, "role: the lower one of user and token")                               \
+    F(M, INTS, spaces, none, OPT, 0, 1000, "spaces that may be read, ascending")                             \
+    F(M, INTS, groups, none, OPT, 0, 1000, "groups, ascending")                                              \
+    F(M, TIME, expires_at, none, OPT, 0, 0, "end of the token's life")                                       \
+    F(M, INT, token_id, none, REQ, ID, "token")                                                              \
+    F(M, ENUM, kind, token_kind, REQ, 0, 0, "API token or browser session")
+#define MIRAI_MESSAGE_token(F, M)                                                                            \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, name, none, REQ, 1, 100, "what it is for")                                                     \
+    F(M, ENUM, role, role, REQ, 0, 0, "highest role it gives")                                               \
+    F(M, ENUM, kind, token_kind, REQ, 0, 0, "API token or browser session")                                  \
+    F(M, INT, user_id, none, REQ, ID, "whose it is")                                                         \
+    F(M, STR, user, none, OPT, 0, 100, "whose it is")                                                        \
+    F(M, TIME, created_at, none, REQ, 0, 0, "since when")                                                    \
+    F(M, TIME, expires_at, none, OPT, 0, 0, "until when")                                                    \
+    F(M, TIME, last_used_at, none, OPT, 0, 0, "last use, to the minute")
+#define MIRAI_MESSAGE_token_page(F, M) F(M, OBJECTS, items, token, REQ, 0, 200, "tokens") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_token_create(F, M)                                                                     \
+    F(M, STR, name, none, REQ, 1, 100, "what it is for")                                                     \
+    F(M, ENUM, role, role, OPT, 0, 0, "highest role it gives; default and maximum: the user's")              \
+    F(M, INT, days, none, OPT, 1, 3650, "lifetime; default 90")                                              \
+    F(M, INT, user_id, none, OPT, ID, "for another user (Admin)")
+#define MIRAI_MESSAGE_token_created(F, M)                                                                    \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, token, none, REQ, 1, 100, "secret; shown once")                                                \
+    F(M, TIME, expires_at, none, REQ, 0, 0, "until when")
+
+/* ---------------------------------------------------------------- audit, statistics, status */
+#define MIRAI_MESSAGE_audit_entry(F, M)                                                                      \
+    F(M, INT, id, none, REQ, ID, "number")                                                                   \
+    F(M, TIME, at, none, REQ, 0, 0, "when")                                                                  \
+    F(M, INT, user_id, none, OPT, -1, INT64_MAX, "who; -1: the system")                                      \
+    F(M, STR, user, none, OPT, 0, 100, "who")                                                                \
+    F(M, STR, action, none, REQ, 1, 60, "method, such as article.create")                                    \
+    F(M, STR, object, none, OPT, 0, 100, "on what, such as article/12")                                      \
+    F(M, STR, result, none, REQ, 1, 40, "ok, or the error")                                                  \
+    F(M, STR, address, none, OPT, 0, 64, "from where")                                                       \
+    F(M, STR, request_id, none, OPT, 0, 64, "trace id of the request")
+#define MIRAI_MESSAGE_audit_list(F, M)                                                                       \
+    MIRAI_PAGE_IN(F, M)                                                                                      \
+    F(M, INT, user_id, none, OPT, -1, INT64_MAX, "only of this user")                                        \
+    F(M, STR, action, none, OPT, 1, 60, "only this action")                                                  \
+    F(M, TIME, after, none, OPT, 0, 0, "only after this time")                                               \
+    F(M, TIME, before, none, OPT, 0, 0, "only before this time")
+#define MIRAI_MESSAGE_audit_page(F, M)                                                                       \
+    F(M, OBJECTS, items, audit_entry, REQ, 0, 200, "newest first") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_tally(F, M)                                                                            \
+    F(M, STR, key, none, REQ, 0, 100, "what was counted")                                                    \
+    F(M, INT, count, none, REQ, ANY, "how many")
+#define MIRAI_MESSAGE_statistics(F, M)                                                                       \
+    F(M, INT, articles, none, REQ, ANY, "articles that may be seen")                                         \
+    F(M, OBJECTS, by_type, tally, REQ, 0, 20, "by ITSM type")                                                \
+    F(M, OBJECTS, by_status, tally, REQ, 0, 20, "by status")                                                 \
+    F(M, OBJECTS, top_tags, tally, REQ, 0, 50, "most used tags")                                             \
+    F(M, OBJECTS, recent, article, REQ, 0, 10, "changed last")                                               \
+    F(M, INT, views_30_days, none, REQ, ANY, "views in the last 30 days")                                    \
+    F(M, INT, review_due, none, REQ, ANY, "articles whose review day has passed")                            \
+    F(M, DOUBLE, rating_average, none, OPT, 0, 0, "mean of all ratings")
+#define MIRAI_MESSAGE_daemon_status(F, M)                                                                    \
+    F(M, STR, service, none, REQ, 1, 40, "daemon")                                                           \
+    F(M, STR, instance, none, REQ, 1, 64, "instance")                                                        \
+    F(M, STR, state, none, REQ, 1, 40, "ok, or why not")                                                     \
+    F(M, RAW, details, none, OPT, 0, 0, "what the daemon says of itself")
+#define MIRAI_MESSAGE_system_status(F, M)                                                                    \
+    F(M, STR, version, none, REQ, 1, 40, "version of the gateway")                                           \
+    F(M, OBJECTS, daemons, daemon_status, REQ, 0, 200, "all instances that answered or should have")
+
+/* ---------------------------------------------------------------- change feed (between daemons) */
+#define MIRAI_MESSAGE_changes_since(F, M)                                                                    \
+    F(M, STR, epoch, none, OPT, 0, 40, "epoch of the position; empty or another than the store's: reset")    \
+    F(M, INT, seq, none, REQ, ANY, "all after this number")                                                  \
+    F(M, INT, limit, none, OPT, 1, 1000, "changes at most; default 200")
+#define MIRAI_MESSAGE_change(F, M)                                                                           \
+    F(M, INT, seq, none, REQ, ID, "number within the epoch")                                                 \
+    F(M, ENUM, kind, change_kind, REQ, 0, 0, "what changed")                                                 \
+    F(M, INT, id, none, REQ, ANY, "of what: article, tag")                                                   \
+    F(M, TIME, at, none, REQ, 0, 0, "commit time")                                                           \
+    F(M, OBJECT, article, article, OPT, 0, 0, "its newest state, with body; absent when gone")
+/* Several changes of one article within a page may carry its text with the last one only. */
+#define MIRAI_MESSAGE_changes(F, M)                                                                          \
+    F(M, STR, epoch, none, REQ, 1, 40, "epoch of the store")                                                 \
+    F(M, BOOL, reset, none, REQ, 0, 0,                                                                       \
+      "the position is of another epoch or too old: rebuild from article.export")                            \
+    F(M, INT, last_seq, none, REQ, ANY, "newest number of the store")                                        \
+    F(M, OBJECTS, items, change, REQ, 0, 1000, "in order")
+#define MIRAI_MESSAGE_article_export(F, M)                                                                   \
+    F(M, INT, after_id, none, REQ, ANY, "articles with a larger id")                                         \
+    F(M, INT, limit, none, OPT, 1, 1000, "default 200; a page ends earlier at about 2 MiB")
+#define MIRAI_MESSAGE_article_export_page(F, M)                                                              \
+    F(M, STR, epoch, none, REQ, 1, 40, "epoch of the store")                                                 \
+    F(M, INT, seq, none, REQ, ANY, "feed position that this page contains at least")                         \
+    F(M, OBJECTS, items, article, REQ, 0, 1000, "with body, by id; empty: the end")
+/* Published as a hint after each commit. */
+#define MIRAI_MESSAGE_feed_hint(F, M)                                                                        \
+    F(M, STR, epoch, none, REQ, 1, 40, "epoch")                                                              \
+    F(M, INT, seq, none, REQ, ANY, "newest number")
+
+/* ---------------------------------------------------------------- snapshots of the store (for backup) */
+#define MIRAI_MESSAGE_snapshot_begin_result(F, M)                                                            \
+    F(M, STR, snapshot, none, REQ, 1, 64, "name of the copy; vanishes 10 minutes after the last read")       \
+    F(M, INT, size, none, REQ, ANY, "bytes of the database copy")                                            \
+    F(M, STR, sha256, none, REQ, 64, 64, "SHA-256 of the database copy")                                     \
+    F(M, STR, epoch, none, REQ, 1, 40, "epoch")                                                              \
+    F(M, INT, seq, none, REQ, ANY, "newest change in it")                                                    \
+    F(M, INT, articles, none, REQ, ANY, "articles in it")
+#define MIRAI_MESSAGE_snapshot_read(F, M)                                                                    \
+    F(M, STR, snapshot, none, REQ, 1, 64, "name of the copy")                                                \
+    F(M, INT, offset, none, REQ, ANY, "first byte")                                                          \
+    F(M, INT, length, none, REQ, 1, 1048576, "bytes at most")
+#define MIRAI_MESSAGE_snapshot_ref(F, M) F(M, STR, snapshot, none, REQ, 1, 64, "name of the copy")
+#define MIRAI_MESSAGE_attachment_hashes(F, M)                                                                \
+    F(M, STR, after, none, OPT, 0, 64, "hashes after this one")                                              \
+    F(M, INT, limit, none, OPT, 1, 1000, "default 1000")
+#define MIRAI_MESSAGE_attachment_hashes_result(F, M)                                                         \
+    F(M, STRS, items, none, REQ, 0, 1000, "SHA-256 in order; empty: the end")
+#define MIRAI_MESSAGE_snapshot_info(F, M)                                                                    \
+    F(M, STR, name, none, REQ, 1, 100, "name, such as 20260131T030000Z-daily")                               \
+    F(M, ENUM, kind, snapshot_kind, REQ, 0, 0, "why it was made")                                            \
+    F(M, TIME, created_at, none, REQ, 0, 0, "when")                                                          \
+    F(M, INT, size, none, REQ, ANY, "bytes of the database copy")                                            \
+    F(M, STR, sha256, none, REQ, 64, 64, "its SHA-256")                                                      \
+    F(M, STR, epoch, none, REQ, 1, 40, "epoch of the store")                                                 \
+    F(M, INT, seq, none, REQ, ANY, "newest change in it")                                                    \
+    F(M, INT, articles, none, REQ, ANY, "articles in it")                                                    \
+    F(M, INT, attachments, none, REQ, ANY, "attachment files it needs")                                      \
+    F(M, TIME, verified_at, none, OPT, 0, 0, "last successful verification")                                 \
+    F(M, STR, fault, none, OPT, 0, 200, "why the last verification failed")
+#define MIRAI_MESSAGE_snapshot_list(F, M) F(M, OBJECTS, items, snapshot_info, REQ, 0, 10000, "newest first")
+#define MIRAI_MESSAGE_snapshot_name(F, M) F(M, STR, name, none, OPT, 1, 100, "snapshot; default: the newest")
+
+/* ---------------------------------------------------------------- search */
+#define MIRAI_MESSAGE_search_query(F, M)                                                                     \
+    F(M, STR, q, none, OPT, 0, 1000, "words; empty: everything that the filters let through, newest first")  \
+    F(M, ENUM, type, itsm_type, OPT, 0, 0, "only this ITSM type")                                            \
+    F(M, ENUM, status, article_status, OPT, 0, 0, "only this status")                                        \
+    F(M, STRS, tag, none, OPT, 0, 10, "only with all these tags")                                            \
+    F(M, INT, owner_id, none, OPT, ID, "only of this owner")                                                 \
+    F(M, INT, space_id, none, OPT, ID, "only of this space")                                                 \
+    F(M, TIME, after, none, OPT, 0, 0, "only updated at or after this time")                                 \
+    F(M, TIME, before, none, OPT, 0, 0, "only updated before this time")                                     \
+    F(M, INT, limit, none, OPT, 1, 100, "hits in the page; default 20")                                      \
+    F(M, STR, cursor, none, OPT, 1, 400, "`next_cursor` of the page before")
+#define MIRAI_MESSAGE_search_hit(F, M)                                                                       \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, STR, slug, none, OPT, 0, 200, "slug")                                                               \
+    F(M, STR, title, none, REQ, 0, 300, "title")                                                             \
+    F(M, STR, snippet, none, REQ, 0, 2000,                                                                   \
+      "best passage as HTML-escaped text with <mark> around what was found")                                 \
+    F(M, DOUBLE, score, none, REQ, 0, 0, "higher is better")                                                 \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, ENUM, status, article_status, REQ, 0, 0, "status")                                                  \
+    F(M, STRS, tags, none, OPT, 0, 50, "tags")                                                               \
+    F(M, TIME, updated_at, none, REQ, 0, 0, "last saved")
+#define MIRAI_MESSAGE_search_facets(F, M)                                                                    \
+    F(M, OBJECTS, type, tally, REQ, 0, 20, "by ITSM type")                                                   \
+    F(M, OBJECTS, status, tally, REQ, 0, 20, "by status")                                                    \
+    F(M, OBJECTS, tag, tally, REQ, 0, 20, "most frequent tags")
+#define MIRAI_MESSAGE_search_result(F, M)                                                                    \
+    F(M, INT, total, none, REQ, ANY, "articles found")                                                       \
+    F(M, OBJECTS, hits, search_hit, REQ, 0, 100, "best first")                                               \
+    F(M, OBJECT, facets, search_facets, REQ, 0, 0, "how the found ones divide")                              \
+    F(M, DOUBLE, took_ms, none, REQ, 0, 0, "time in the search daemon")                                      \
+    MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_suggest_query(F, M)                                                                    \
+    F(M, STR, q, none, REQ, 0, 200, "what has been typed so far")                                            \
+    F(M, INT, limit, none, OPT, 1, 20, "default 8")
+#define MIRAI_MESSAGE_suggestion(F, M)                                                                       \
+    F(M, STR, text, none, REQ, 1, 300, "title or tag")                                                       \
+    F(M, STR, kind, none, REQ, 1, 20, "title or tag")                                                        \
+    F(M, INT, id, none, OPT, ID, "article of a title")
+#define MIRAI_MESSAGE_suggest_result(F, M) F(M, OBJECTS, items, suggestion, REQ, 0, 20, "best first")
+
+/* X(name, doc): every message, used ones before their users. */
+#define MIRAI_MESSAGES(X)                                                                                    \
+    X(empty, "no members")                                                                                   \
+    X(by_id, "one object")                                                                                   \
+    X(id_result, "what was made")                                                                            \
+    X(page_request, "a page")                                                                                \
+    X(fault_info, "one fault of an input")                                                                   \
+    X(article, "an article")                                                                                 \
+    X(article_create, "a new article")                                                                       \
+    X(article_replace, "the whole new content of an article")                                                \
+    X(article_patch, "changes to an article (RFC 7396 merge patch)")                                         \
+    X(article_import, "an article that is made or replaced by its slug")                                     \
+    X(article_import_result, "outcome of an import")                                                         \
+    X(article_get, "which article")                                                                          \
+    X(article_list, "which articles")                                                                        \
+    X(article_page, "a page of articles")                                                                    \
+    X(article_delete, "which article to put into the bin")                                                   \
+    X(article_stats, "use and rating of an article")                                                         \
+    X(article_children, "a page of what belongs to an article")                                              \
+    X(revision, "a saved state of an article")                                                               \
+    X(revision_list, "revisions of an article")                                                              \
+    X(revision_page, "a page of revisions")                                                                  \
+    X(revision_get, "which revision")                                                                        \
+    X(revision_diff, "which revisions to compare")                                                           \
+    X(revision_diff_result, "the differences")                                                               \
+    X(revision_restore, "which revision to bring back")                                                      \
+    X(relation, "a typed relation between two articles")                                                     \
+    X(relation_page, "relations of an article")                                                              \
+    X(relation_create, "a new relation")                                                                     \
+    X(relation_delete, "which relation to remove")                                                           \
+    X(feedback, "a reader's feedback")                                                                       \
+    X(feedback_page, "a page of feedback")                                                                   \
+    X(feedback_create, "new feedback")                                                                       \
+    X(comment, "a comment on an article")                                                                    \
+    X(comment_page, "a page of comments")                                                                    \
+    X(comment_create, "a new comment")                                                                       \
+    X(comment_delete, "which comment to remove")                                                             \
+    X(attachment, "a file that belongs to an article")                                                       \
+    X(attachment_page, "files of an article")                                                                \
+    X(upload_begin, "start of an upload")                                                                    \
+    X(upload_begin_result, "the upload's name")                                                              \
+    X(upload_chunk, "next bytes of an upload")                                                               \
+    X(upload_ref, "which upload")                                                                            \
+    X(attachment_ref, "which attachment")                                                                    \
+    X(attachment_read, "part of an attachment")                                                              \
+    X(bytes, "part of a content")                                                                            \
+    X(tag, "a tag")                                                                                          \
+    X(tag_page, "all tags")                                                                                  \
+    X(tag_create, "a new tag")                                                                               \
+    X(tag_patch, "changes to a tag")                                                                         \
+    X(article_template, "a template for articles of one ITSM type")                                          \
+    X(template_page, "all templates")                                                                        \
+    X(space, "a space: articles with common readers and editors")                                            \
+    X(space_page, "spaces")                                                                                  \
+    X(space_create, "a new space")                                                                           \
+    X(space_patch, "changes to a space")                                                                     \
+    X(group, "a group of users")                                                                             \
+    X(group_page, "groups")                                                                                  \
+    X(group_create, "a new group")                                                                           \
+    X(group_patch, "changes to a group")                                                                     \
+    X(user, "a user account")                                                                                \
+    X(user_page, "a page of users")                                                                          \
+    X(user_create, "a new user")                                                                             \
+    X(user_patch, "changes to a user")                                                                       \
+    X(password_change, "one's own new password")                                                             \
+    X(login, "name and password")                                                                            \
+    X(login_result, "a session")                                                                             \
+    X(token_check, "which secret")                                                                           \
+    X(identity, "who acts, and what may be read")                                                            \
+    X(token, "an API token or session, without its secret")                                                  \
+    X(token_page, "tokens")                                                                                  \
+    X(token_create, "a new API token")                                                                       \
+    X(token_created, "a new API token with its secret")                                                      \
+    X(audit_entry, "one line of the audit log")                                                              \
+    X(audit_list, "which lines of the audit log")                                                            \
+    X(audit_page, "a page of the audit log")                                                                 \
+    X(tally, "a number of something")                                                                        \
+    X(statistics, "figures of the knowledge base")                                                           \
+    X(daemon_status, "one daemon")                                                                           \
+    X(system_status, "all daemons")                                                                          \
+    X(changes_since, "a position in the change feed")                                                        \
+    X(change, "one committed change")                                                                        \
+    X(changes, "changes in order")                                                                           \
+    X(article_export, "a position in all articles")                                                          \
+    X(article_export_page, "articles in order")                                                              \
+    X(feed_hint, "newest position of the change feed")                                                       \
+    X(snapshot_begin_result, "a consistent copy of the store's database")                                    \
+    X(snapshot_read, "part of that copy")                                                                    \
+    X(snapshot_ref, "which copy")                                                                            \
+    X(attachment_hashes, "a position in all attachment contents")                                            \
+    X(attachment_hashes_result, "attachment contents in order")                                              \
+    X(snapshot_info, "a stored backup")                                                                      \
+    X(snapshot_list, "stored backups")                                                                       \
+    X(snapshot_name, "which backup")                                                                         \
+    X(search_query, "what to search for")                                                                    \
+    X(search_hit, "one article found")                                                                       \
+    X(search_facets, "counts by property")                                                                   \
+    X(search_result, "articles found")                                                                       \
+    X(suggest_query, "what is being typed")                                                                  \
+    X(suggestion, "one proposal")                                                                            \
+    X(suggest_result, "proposals")
+
+#endif

@@ -1,0 +1,100 @@
+/* Every method between daemons, declared once.
+ *
+ * M(name, service, kind, role, params, result, doc). kind: READ or WRITE (what the client library may retry);
+ * role: the lowest enum mirai_role that may call it, checked by the serving daemon before the handler runs;
+ * SYSTEM: only daemons and the operator on this host (principal -1). */
+#ifndef MIRAI_PROTO_METHODS_DEF_H
+#define MIRAI_PROTO_METHODS_DEF_H
+
+#define MIRAI_STORE_METHODS(M)                                                                               \
+    M(article_create, "article.create", WRITE, EDITOR, article_create, article, "make an article")           \
+    M(article_get, "article.get", READ, VIEWER, article_get, article, "one article by id or slug")           \
+    M(article_list, "article.list", READ, VIEWER, article_list, article_page, "articles by meta data")       \
+    M(article_replace, "article.replace", WRITE, EDITOR, article_replace, article, "save all of an article") \
+    M(article_patch, "article.patch", WRITE, EDITOR, article_patch, article, "save parts of an article")     \
+    M(article_import, "article.import", WRITE, EDITOR, article_import, article_import_result,                \
+      "make or replace by slug")                                                                             \
+    M(article_delete, "article.delete", WRITE, EDITOR, article_delete, empty, "put into the bin")            \
+    M(article_restore, "article.restore", WRITE, EDITOR, by_id, article, "take out of the bin")              \
+    M(article_purge, "article.purge", WRITE, ADMIN, by_id, empty, "remove for good what is in the bin")      \
+    M(article_stats, "article.stats", READ, VIEWER, by_id, article_stats, "use and rating")                  \
+    M(article_export, "article.export", READ, SYSTEM, article_export, article_export_page,                   \
+      "all articles, for indexing")                                                                          \
+    M(revision_list, "revision.list", READ, VIEWER, revision_list, revision_page, "saved states")            \
+    M(revision_get, "revision.get", READ, VIEWER, revision_get, revision, "one saved state")                 \
+    M(revision_diff, "revision.diff", READ, VIEWER, revision_diff, revision_diff_result,                     \
+      "differences of two states")                                                                           \
+    M(revision_restore, "revision.restore", WRITE, EDITOR, revision_restore, article, "bring a state back")  \
+    M(relation_list, "relation.list", READ, VIEWER, by_id, relation_page, "relations of an article")         \
+    M(relation_create, "relation.create", WRITE, EDITOR, relation_create, relation, "relate two articles")   \
+    M(relation_delete, "relation.delete", WRITE, EDITOR, relation_delete, empty, "remove a relation")        \
+    M(feedback_list, "feedback.list", READ, VIEWER, article_children, feedback_page,                         \
+      "feedback on an article")                                                                              \
+    M(feedback_create, "feedback.create", WRITE, VIEWER, feedback_create, feedback, "give feedback")         \
+    M(comment_list, "comment.list", READ, VIEWER, article_children, comment_page, "comments on an article")  \
+    M(comment_create, "comment.create", WRITE, VIEWER, comment_create, comment, "comment on an article")     \
+    M(comment_delete, "comment.delete", WRITE, VIEWER, comment_delete, empty,                                \
+      "remove one's own comment (Admin: any)")                                                               \
+    M(attachment_list, "attachment.list", READ, VIEWER, by_id, attachment_page, "files of an article")       \
+    M(attachment_get, "attachment.get", READ, VIEWER, attachment_ref, attachment, "one file's description")  \
+    M(attachment_read, "attachment.read", READ, VIEWER, attachment_read, bytes, "part of a file")            \
+    M(attachment_delete, "attachment.delete", WRITE, EDITOR, attachment_ref, empty, "remove a file")         \
+    M(attachment_hashes, "attachment.hashes", READ, SYSTEM, attachment_hashes, attachment_hashes_result,     \
+      "contents in use, for backup")                                                                         \
+    M(upload_begin, "upload.begin", WRITE, EDITOR, upload_begin, upload_begin_result, "start an upload")     \
+    M(upload_chunk, "upload.chunk", WRITE, EDITOR, upload_chunk, empty, "next bytes")                        \
+    M(upload_commit, "upload.commit", WRITE, EDITOR, upload_ref, attachment, "finish an upload")             \
+    M(upload_abort, "upload.abort", WRITE, EDITOR, upload_ref, empty, "give an upload up")                   \
+    M(tag_list, "tag.list", READ, VIEWER, empty, tag_page, "all tags with counts")                           \
+    M(tag_create, "tag.create", WRITE, EDITOR, tag_create, tag, "make a tag")                                \
+    M(tag_patch, "tag.patch", WRITE, EDITOR, tag_patch, tag, "change name, colour, category")                \
+    M(tag_delete, "tag.delete", WRITE, ADMIN, by_id, empty, "remove a tag from all articles")                \
+    M(template_list, "template.list", READ, VIEWER, empty, template_page,                                    \
+      "templates by ITSM type and language")                                                                 \
+    M(template_put, "template.put", WRITE, ADMIN, article_template, article_template, "set a template")      \
+    M(space_list, "space.list", READ, VIEWER, empty, space_page, "spaces")                                   \
+    M(space_create, "space.create", WRITE, ADMIN, space_create, space, "make a space")                       \
+    M(space_patch, "space.patch", WRITE, ADMIN, space_patch, space, "change a space")                        \
+    M(space_delete, "space.delete", WRITE, ADMIN, by_id, empty, "remove an empty space")                     \
+    M(group_list, "group.list", READ, ADMIN, empty, group_page, "groups")                                    \
+    M(group_create, "group.create", WRITE, ADMIN, group_create, group, "make a group")                       \
+    M(group_patch, "group.patch", WRITE, ADMIN, group_patch, group, "change a group")                        \
+    M(group_delete, "group.delete", WRITE, ADMIN, by_id, empty, "remove an unused group")                    \
+    M(user_list, "user.list", READ, ADMIN, page_request, user_page, "users")                                 \
+    M(user_get, "user.get", READ, ADMIN, by_id, user, "one user")                                            \
+    M(user_create, "user.create", WRITE, ADMIN, user_create, user, "make a user")                            \
+    M(user_patch, "user.patch", WRITE, ADMIN, user_patch, user, "change a user")                             \
+    M(user_self, "user.self", READ, VIEWER, empty, user, "one's own account")                                \
+    M(user_password, "user.password", WRITE, VIEWER, password_change, empty, "change one's own password")    \
+    M(auth_login, "auth.login", WRITE, NONE, login, login_result, "name and password for a session")         \
+    M(auth_logout, "auth.logout", WRITE, NONE, token_check, empty, "end a session")                          \
+    M(auth_token, "auth.token", READ, NONE, token_check, identity, "whose secret is this")                   \
+    M(token_list, "token.list", READ, VIEWER, page_request, token_page, "one's own tokens (Admin: all)")     \
+    M(token_create, "token.create", WRITE, VIEWER, token_create, token_created, "make an API token")         \
+    M(token_delete, "token.delete", WRITE, VIEWER, by_id, empty, "revoke a token")                           \
+    M(audit_list, "audit.list", READ, ADMIN, audit_list, audit_page, "audit log")                            \
+    M(statistics_get, "statistics.get", READ, VIEWER, empty, statistics, "figures")                          \
+    M(changes_since, "changes.since", READ, SYSTEM, changes_since, changes, "change feed")                   \
+    M(snapshot_begin, "snapshot.begin", WRITE, SYSTEM, empty, snapshot_begin_result,                         \
+      "consistent copy of the database")                                                                     \
+    M(snapshot_read, "snapshot.read", READ, SYSTEM, snapshot_read, bytes, "part of the copy")                \
+    M(snapshot_end, "snapshot.end", WRITE, SYSTEM, snapshot_ref, empty, "the copy is no longer needed")      \
+    M(store_restart, "store.restart", WRITE, SYSTEM, empty, empty,                                           \
+      "stop cleanly so that the supervisor starts it anew (after a restore)")
+
+#define MIRAI_SEARCH_METHODS(M)                                                                              \
+    M(search_query, "search.query", READ, VIEWER, search_query, search_result, "find articles")              \
+    M(search_suggest, "search.suggest", READ, VIEWER, suggest_query, suggest_result,                         \
+      "proposals while typing")                                                                              \
+    M(search_reindex, "search.reindex", WRITE, ADMIN, empty, empty, "rebuild the index from the store")
+
+#define MIRAI_BACKUP_METHODS(M)                                                                              \
+    M(backup_run, "backup.run", WRITE, ADMIN, empty, snapshot_info, "make a snapshot now")                   \
+    M(backup_list, "backup.list", READ, ADMIN, empty, snapshot_list, "stored snapshots")                     \
+    M(backup_verify, "backup.verify", READ, ADMIN, snapshot_name, snapshot_info,                             \
+      "check a snapshot: hash, integrity, attachments")
+
+/* Every daemon's own (served by the runtime of libcommon): service.health, service.metrics, service.status,
+ * service.log_level. */
+
+#endif
