@@ -403,6 +403,11 @@ int64_t mirai_config_int(enum mirai_config_key key)
     return values[key].number;
 }
 
+bool mirai_config_is_set(enum mirai_config_key key)
+{
+    return values[key].source != SOURCE_DEFAULT;
+}
+
 void mirai_config_address(enum mirai_config_key key, char host[64], int *port)
 {
     parse_address(mirai_str(values[key].text), host, port);

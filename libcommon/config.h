@@ -28,6 +28,9 @@ static inline size_t mirai_config_size(enum mirai_config_key key)
     return (size_t)mirai_config_int(key);
 }
 
+/* Whether the value came from the environment or a file. */
+bool mirai_config_is_set(enum mirai_config_key key);
+
 /* Host and port of an ADDRESS:PORT value. host without brackets. */
 void mirai_config_address(enum mirai_config_key key, char host[64], int *port);
 

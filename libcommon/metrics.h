@@ -35,6 +35,9 @@ struct mirai_histogram *mirai_metric_histogram(const char *name, const char *hel
 /* A gauge that is asked when metrics are gathered (on the loop thread). */
 void mirai_metric_gauge_from(const char *name, const char *help, const char *labels, double (*read)(void *data),
                              void *data);
+/* The same for a counter that something else counts; `read` never goes back. */
+void mirai_metric_counter_from(const char *name, const char *help, const char *labels, double (*read)(void *data),
+                               void *data);
 
 static inline void mirai_counter_add(struct mirai_counter *counter, uint64_t n)
 {
@@ -54,7 +57,11 @@ void mirai_histogram_observe(struct mirai_histogram *histogram, uint64_t us);
  * [{name, type: "counter"|"gauge"|"histogram", help, samples: [{labels, value} | {labels, buckets: [n…], sum_us}]}] */
 void mirai_metrics_encode(struct mirai_buf *buf);
 
-/* Process metrics (CPU seconds, RSS, open fds, threads, start time), loop lag, build info: made by the service runtime. */
+/* Process metrics (CPU seconds, RSS, open fds, threads, start time) and build info: made by the service runtime, which
+ * adds mirai_loop_lag_seconds. */
 void mirai_metrics_register_process(void);
+
+/* Resident memory of this process in bytes; 0 when unknown. */
+int64_t mirai_process_rss(void);
 
 #endif
