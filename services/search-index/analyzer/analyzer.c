@@ -1,0 +1,108 @@
+#include "services/search-index/analyzer/analyzer.h"
+
+#include "services/search-index/analyzer/latin.h"
+#include "services/search-index/analyzer/words.h"
+
+#include <stdlib.h>
+
+struct analyzer_model {
+    mecab_model_t *mecab;
+};
+
+struct analyzer {
+    mecab_t *tagger;
+    mecab_lattice_t *lattice;
+};
+
+struct analyzer_model *analyzer_model_open(void)
+{
+    mecab_model_t *mecab = words_model_open();
+    if (mecab == NULL) {
+        return NULL;
+    }
+    struct analyzer_model *model = mirai_alloc(sizeof(*model));
+    model->mecab = mecab;
+    return model;
+}
+
+void analyzer_model_close(struct analyzer_model *model)
+{
+    if (model != NULL) {
+        mecab_model_destroy(model->mecab);
+        free(model);
+    }
+}
+
+struct analyzer *analyzer_new(struct analyzer_model *model)
+{
+    struct analyzer *analyzer = mirai_alloc(sizeof(*analyzer));
+    analyzer->tagger = mecab_model_new_tagger(model->mecab);
+    analyzer->lattice = mecab_model_new_lattice(model->mecab);
+    if (analyzer->tagger == NULL || analyzer->lattice == NULL) {
+        analyzer_free(analyzer);
+        return NULL;
+    }
+    mecab_lattice_set_request_type(analyzer->lattice, MECAB_ONE_BEST);
+    return analyzer;
+}
+
+void analyzer_free(struct analyzer *analyzer)
+{
+    if (analyzer == NULL) {
+        return;
+    }
+    if (analyzer->lattice != NULL) {
+        mecab_lattice_destroy(analyzer->lattice);
+    }
+    if (analyzer->tagger != NULL) {
+        mecab_destroy(analyzer->tagger);
+    }
+    free(analyzer);
+}
+
+/* Each pair of neighbours but those of hiragana alone, which are endings and particles; and the run's last
+ * character, so that every single character is the beginning of a term. */
+static void bigrams_run(struct mirai_str text, size_t start, size_t end, analyzer_token_cb callback,
+                        void *data)
+{
+    const char *limit = text.data + end;
+    unsigned len;
+    enum char_class class = char_class(utf8_decode(text.data + start, limit, &len));
+    for (size_t at = start; at < end;) {
+        size_t next = at + len;
+        unsigned next_len = 0;
+        enum char_class next_class =
+            next < end ? char_class(utf8_decode(text.data + next, limit, &next_len)) : CHAR_HIRAGANA;
+        if (class != CHAR_HIRAGANA || next_class != CHAR_HIRAGANA) {
+            size_t stop = next + next_len;
+            const struct analyzer_token token = {ANALYZER_BIGRAM, {text.data + at, stop - at}, at, stop};
+            callback(data, &token);
+        }
+        at = next;
+        len = next_len;
+        class = next_class;
+    }
+}
+
+void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyzer_token_cb callback,
+                  void *data)
+{
+    const char *end = normalised.data + normalised.len;
+    for (size_t at = 0; at < normalised.len;) {
+        unsigned len;
+        enum char_class class = char_class(utf8_decode(normalised.data + at, end, &len));
+        if (class == CHAR_BREAK) {
+            at += len;
+        } else if (class == CHAR_LATIN) {
+            at = latin_run(normalised, at, callback, data);
+        } else {
+            size_t start = at;
+            do {
+                at += len;
+            } while (at < normalised.len &&
+                     char_class(utf8_decode(normalised.data + at, end, &len)) >= CHAR_HIRAGANA);
+            words_run(analyzer->tagger, analyzer->lattice, normalised, start, at, callback, data);
+            bigrams_run(normalised, start, at, callback, data);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+/* One index file: SQLite with the documents, their postings, and the feed position up to which it holds
+ * everything. */
+#ifndef SEARCH_INDEX_H
+#define SEARCH_INDEX_H
+
+#include "proto/messages.h"
+#include "services/search-index/analyzer/analyzer.h"
+#include "services/search-index/catalog.h"
+#include "services/search-index/postings.h"
+
+struct index;
+
+/* Where in the store's change feed the file stands; an empty epoch: nowhere yet. */
+struct index_position {
+    char epoch[41];
+    int64_t seq;
+};
+
+/* A changed article, or one that is gone (article == NULL, or it lies in the bin). */
+struct index_change {
+    int64_t id;
+    const struct mirai_article *article;
+};
+
+/* Make an empty file for a rebuild: fast, not yet safe against a crash, for one thread; index_publish() makes
+ * it a real one. 0 or an error (logged). */
+int index_create(const char *path, struct analyzer_model *model, struct index **out);
+
+/* Make what index_create made durable under its final name and open it for readers and changes. 0 or an
+ * error. */
+int index_publish(struct index *index, const char *path);
+
+/* Open a published file. MIRAI_E_INVALID: damaged, or of another version of the program: throw it away and
+ * rebuild. */
+int index_open(const char *path, struct analyzer_model *model, struct index **out);
+
+/* After its last reader. */
+void index_close(struct index *index);
+
+/* Apply changes in order and move to `position`, in one transaction. Writer thread only. 0 or an error; then
+ * nothing of it has happened, and index_damaged() tells whether trying again makes sense. */
+int index_apply(struct index *index, const struct index_change *changes, size_t count,
+                const struct index_position *position);
+
+/* Copy pages of the WAL into the file when there are enough of them. Writer thread only. */
+void index_checkpoint(struct index *index);
+
+struct index_position index_position(const struct index *index); /* writer thread */
+struct catalog *index_catalog(const struct index *index);
+const char *index_path(const struct index *index);
+bool index_damaged(const struct index *index); /* any thread: someone met a corrupt page */
+
+/* A read-only connection; one for each thread. */
+struct index_reader {
+    struct index *index;
+    sqlite3 *db;
+    struct postings_scan scan;
+    sqlite3_stmt *text;    /* ?1 doc -> slug, title, summary, tags, body */
+    sqlite3_stmt *suggest; /* ?1 from, ?2 to, ?3 most rows -> key, doc, kind, text */
+};
+
+int index_reader_open(struct index *index, struct index_reader **out);
+void index_reader_close(struct index_reader *reader);
+
+/* Note an SQLite code that a reader got; marks the index damaged when it says so. Returns the mirai_error for
+ * it. */
+int index_fault(struct index *index, int sqlite_code, const char *where);
+
+/* Longest key of a suggestion in bytes (normalised). */
+#define INDEX_SUGGEST_KEY_MAX 90
+
+enum index_suggestion {
+    INDEX_SUGGEST_TITLE, /* the whole title */
+    INDEX_SUGGEST_WORD,  /* the title from one of its words on */
+    INDEX_SUGGEST_TAG,
+};
+
+#endif

@@ -1,0 +1,614 @@
+#include "services/search-index/query.h"
+
+#include "libcommon/time.h"
+#include "services/search-index/terms.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HITS_DEFAULT  20
+#define HITS_MAX      100
+#define FACET_TAG_MAX 20
+
+/* More than the values of any enumeration that is counted. */
+#define FACET_ENUM_MAX 16
+
+/* Documents whose text is looked through for quoted phrases; beyond it the words alone decide. */
+#define PHRASE_CHECKS_MAX 2000
+
+/* Saturation of BM25, as in terms.c. */
+#define K1 1.2
+
+struct posting {
+    uint32_t doc;
+    uint8_t level;
+};
+
+/* Per document while a query runs. */
+struct slot {
+    float score;
+    uint8_t phrases; /* quoted phrases whose words it has */
+    bool excluded;
+    bool touched;
+};
+
+struct candidate {
+    double score; /* or the time of the last save, when there are no words */
+    int64_t id;
+    uint32_t doc;
+};
+
+struct query_workspace {
+    struct slot *slots;
+    uint32_t slots_cap;
+    uint32_t *touched;
+    size_t touched_len;
+    size_t touched_cap;
+    struct posting *list; /* postings of the current term */
+    size_t list_len;
+    size_t list_cap;
+    uint32_t *tag_counts;
+    uint32_t tag_counts_cap;
+    struct normalized text;
+    struct mirai_buf buf;
+};
+
+/* One query. */
+struct search {
+    struct index_reader *reader;
+    struct catalog *catalog;
+    struct query_workspace *space;
+    const struct mirai_search_query *request;
+    const struct mirai_principal *principal;
+    struct query query;
+    uint32_t limit; /* documents are below */
+    uint64_t deadline_us;
+    size_t term; /* whose postings are in space->list */
+    size_t seen;
+    /* filters */
+    uint32_t tags[QUERY_TAGS_MAX + 10];
+    size_t tags_len;
+    bool impossible; /* a filter that nothing can pass */
+    size_t phrases;
+    size_t phrase_checks;
+    /* outcome */
+    int64_t total;
+    uint32_t types[FACET_ENUM_MAX];
+    uint32_t statuses[FACET_ENUM_MAX];
+    struct candidate heap[HITS_MAX + 1]; /* the worst one on top */
+    size_t heap_len;
+    size_t heap_max; /* one more than the page: tells whether there is a next page */
+    bool has_cursor;
+    struct candidate cursor;
+};
+
+struct query_workspace *query_workspace_new(void)
+{
+    return mirai_alloc(sizeof(struct query_workspace));
+}
+
+void query_workspace_free(struct query_workspace *workspace)
+{
+    if (workspace != NULL) {
+        free(workspace->slots);
+        free(workspace->touched);
+        free(workspace->list);
+        free(workspace->tag_counts);
+        normalized_free(&workspace->text);
+        mirai_buf_free(&workspace->buf);
+        free(workspace);
+    }
+}
+
+/* ------------------------------------------------------------------ postings */
+
+static struct slot *touch(struct search *search, uint32_t doc)
+{
+    struct query_workspace *space = search->space;
+    struct slot *slot = &space->slots[doc];
+    if (!slot->touched) {
+        slot->touched = true;
+        if (space->touched_len == space->touched_cap) {
+            space->touched_cap = space->touched_cap == 0 ? 1024 : space->touched_cap * 2;
+            space->touched = mirai_realloc(space->touched, space->touched_cap * sizeof(space->touched[0]));
+        }
+        space->touched[space->touched_len++] = doc;
+    }
+    return slot;
+}
+
+/* A term's postings are complete: its document frequency is known, so they can be scored. */
+static void score_list(struct search *search)
+{
+    struct query_workspace *space = search->space;
+    if (space->list_len == 0) {
+        return;
+    }
+    double n = (double)catalog_count(search->catalog);
+    double df = (double)space->list_len;
+    double idf = log(1 + fmax(n - df + 0.5, 0) / (df + 0.5));
+    double weight = search->query.terms[search->term].weight * idf * (K1 + 1);
+    for (size_t i = 0; i < space->list_len; i++) {
+        touch(search, space->list[i].doc)->score += (float)(weight * terms_impact(space->list[i].level));
+    }
+    space->list_len = 0;
+}
+
+static bool out_of_time(struct search *search)
+{
+    return (++search->seen & 1023) == 0 && mirai_monotonic_us() > search->deadline_us;
+}
+
+static bool on_posting(void *data, size_t term, int64_t doc, unsigned level)
+{
+    struct search *search = data;
+    struct query_workspace *space = search->space;
+    if (term != search->term) {
+        score_list(search);
+        search->term = term;
+    }
+    if (doc < 1 || doc >= search->limit) {
+        return true;
+    }
+    if (space->list_len == space->list_cap) {
+        space->list_cap = space->list_cap == 0 ? 1024 : space->list_cap * 2;
+        space->list = mirai_realloc(space->list, space->list_cap * sizeof(space->list[0]));
+    }
+    space->list[space->list_len++] = (struct posting){(uint32_t)doc, (uint8_t)level};
+    return !out_of_time(search);
+}
+
+static int score_terms(struct search *search)
+{
+    struct postings_term terms[2 * QUERY_TERMS_MAX];
+    for (size_t i = 0; i < search->query.terms_len; i++) {
+        terms[i] = search->query.terms[i].posting;
+    }
+    search->reader->scan = (struct postings_scan){on_posting, search};
+    int rc = postings_each(search->reader->db, terms, search->query.terms_len);
+    if (rc != SQLITE_OK) {
+        return index_fault(search->reader->index, rc, "scan");
+    }
+    score_list(search);
+    return 0;
+}
+
+/* Flag the documents that have all the terms of a group. */
+static int flag_group(struct search *search, const struct query_group *group)
+{
+    struct query_workspace *space = search->space;
+    sqlite3_stmt *statement = NULL;
+    space->buf.len = 0;
+    postings_expression(&space->buf, group->terms, group->terms_len, " AND ");
+    int rc = sqlite3_prepare_v2(search->reader->db, "SELECT rowid FROM postings WHERE postings MATCH ?1", -1,
+                                &statement, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_text64(statement, 1, space->buf.data, space->buf.len, SQLITE_STATIC, SQLITE_UTF8);
+        while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+            int64_t doc = sqlite3_column_int64(statement, 0);
+            if (doc > 0 && doc < search->limit) {
+                struct slot *slot = touch(search, (uint32_t)doc);
+                slot->excluded |= group->excluded;
+                slot->phrases = (uint8_t)(slot->phrases + !group->excluded);
+            }
+            if (out_of_time(search)) {
+                rc = SQLITE_INTERRUPT;
+                break;
+            }
+        }
+    }
+    sqlite3_finalize(statement);
+    return rc == SQLITE_DONE ? 0 : index_fault(search->reader->index, rc, "phrase");
+}
+
+/* ------------------------------------------------------------------ filters */
+
+static void add_tag(struct search *search, struct mirai_str key)
+{
+    uint32_t tag = catalog_tag_find(search->catalog, key);
+    search->impossible |= tag == UINT32_MAX;
+    if (search->tags_len < sizeof(search->tags) / sizeof(search->tags[0])) {
+        search->tags[search->tags_len++] = tag;
+    }
+}
+
+static void resolve_filters(struct search *search)
+{
+    const struct mirai_search_query *request = search->request;
+    for (size_t i = 0; i < search->query.tags_len; i++) {
+        add_tag(search, search->query.tags[i]);
+    }
+    for (size_t i = 0; mirai_has(search_query, request, tag) && i < request->tag.count && i < 10; i++) {
+        normalize(&search->space->text, request->tag.items[i], false);
+        add_tag(search, mirai_buf_str(&search->space->text.text));
+    }
+    search->impossible |= search->query.type == -2 || search->query.status == -2;
+    for (size_t i = 0; i < search->query.groups_len; i++) {
+        search->phrases += !search->query.groups[i].excluded;
+    }
+}
+
+static bool has_tags(const struct search *search, const struct catalog_entry *entry)
+{
+    for (size_t i = 0; i < search->tags_len; i++) {
+        bool found = false;
+        for (size_t j = 0; !found && j < entry->tags_len; j++) {
+            found = entry->tags[j] == search->tags[i];
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool passes(const struct search *search, const struct catalog_entry *entry)
+{
+    const struct mirai_search_query *request = search->request;
+    const struct query *query = &search->query;
+    return catalog_visible(entry, search->principal) && (query->type < 0 || entry->type == query->type) &&
+           (query->status < 0 || entry->status == query->status) &&
+           (!mirai_has(search_query, request, type) || entry->type == request->type) &&
+           (!mirai_has(search_query, request, status) || entry->status == request->status) &&
+           (!mirai_has(search_query, request, owner_id) || entry->owner_id == request->owner_id) &&
+           (!mirai_has(search_query, request, space_id) || entry->space_id == request->space_id) &&
+           (!mirai_has(search_query, request, after) || entry->updated_at >= request->after) &&
+           (!mirai_has(search_query, request, before) || entry->updated_at < request->before) &&
+           has_tags(search, entry);
+}
+
+static struct mirai_str text_column(sqlite3_stmt *statement, int at)
+{
+    const char *data = (const char *)sqlite3_column_text(statement, at);
+    return (struct mirai_str){data, (size_t)sqlite3_column_bytes(statement, at)};
+}
+
+/* Whether every quoted phrase stands somewhere in the document's texts as it was quoted. */
+static bool has_phrases(struct search *search, uint32_t doc)
+{
+    if (search->phrases == 0) {
+        return true;
+    }
+    if (search->space->slots[doc].phrases < search->phrases) {
+        return false;
+    }
+    if (search->phrase_checks++ >= PHRASE_CHECKS_MAX) {
+        return true;
+    }
+    sqlite3_stmt *text = search->reader->text;
+    struct mirai_buf *all = &search->space->buf;
+    all->len = 0;
+    sqlite3_bind_int64(text, 1, doc);
+    if (sqlite3_step(text) == SQLITE_ROW) {
+        for (int column = 1; column <= 4; column++) {
+            normalize(&search->space->text, text_column(text, column), false);
+            mirai_buf_append_str(all, mirai_buf_str(&search->space->text.text));
+            mirai_buf_append_char(all, '\n');
+        }
+    }
+    sqlite3_reset(text);
+    for (size_t i = 0; i < search->query.groups_len; i++) {
+        const struct query_group *group = &search->query.groups[i];
+        if (!group->excluded && memmem(all->data, all->len, group->text.data, group->text.len) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ ranking */
+
+/* Higher score first, then higher id: newer articles. A total order, so that pages neither overlap nor skip.
+ */
+static bool better(const struct candidate *a, const struct candidate *b)
+{
+    return a->score != b->score ? a->score > b->score : a->id > b->id;
+}
+
+static void sift_down(struct candidate *heap, size_t len, size_t at)
+{
+    for (;;) {
+        size_t worst = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < len; child++) {
+            worst = better(&heap[worst], &heap[child]) ? child : worst;
+        }
+        if (worst == at) {
+            return;
+        }
+        struct candidate swap = heap[at];
+        heap[at] = heap[worst];
+        heap[worst] = swap;
+        at = worst;
+    }
+}
+
+static void offer(struct search *search, const struct candidate *candidate)
+{
+    struct candidate *heap = search->heap;
+    if (search->has_cursor && !better(&search->cursor, candidate)) {
+        return; /* on an earlier page */
+    }
+    if (search->heap_len < search->heap_max) {
+        size_t at = search->heap_len++;
+        heap[at] = *candidate;
+        while (at > 0 && better(&heap[(at - 1) / 2], &heap[at])) {
+            struct candidate swap = heap[at];
+            heap[at] = heap[(at - 1) / 2];
+            heap[(at - 1) / 2] = swap;
+            at = (at - 1) / 2;
+        }
+    } else if (better(candidate, &heap[0])) {
+        heap[0] = *candidate;
+        sift_down(heap, search->heap_len, 0);
+    }
+}
+
+static void consider(struct search *search, uint32_t doc, bool scored)
+{
+    const struct catalog_entry *entry = catalog_get(search->catalog, doc);
+    const struct slot *slot = &search->space->slots[doc];
+    if (entry == NULL || slot->excluded || (scored && slot->score <= 0) || !passes(search, entry) ||
+        !has_phrases(search, doc)) {
+        return;
+    }
+    search->total++;
+    search->types[entry->type % FACET_ENUM_MAX]++;
+    search->statuses[entry->status % FACET_ENUM_MAX]++;
+    for (size_t i = 0; i < entry->tags_len; i++) {
+        search->space->tag_counts[entry->tags[i]]++;
+    }
+    const struct candidate candidate = {scored ? (double)slot->score : (double)entry->updated_at, entry->id,
+                                        doc};
+    offer(search, &candidate);
+}
+
+static int rank(struct search *search)
+{
+    bool scored = search->query.terms_len > 0;
+    struct query_workspace *space = search->space;
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < search->query.groups_len; i++) {
+        err = flag_group(search, &search->query.groups[i]);
+    }
+    if (err == 0 && scored) {
+        err = score_terms(search);
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (scored) {
+        for (size_t i = 0; i < space->touched_len; i++) {
+            consider(search, space->touched[i], true);
+        }
+    } else {
+        for (uint32_t doc = 1; doc < search->limit; doc++) {
+            consider(search, doc, false);
+        }
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ paging */
+
+/* "s<bits of the score>.<id>" or "t<time>.<id>", in hexadecimal. */
+static struct mirai_str cursor_encode(const struct candidate *last, bool scored, struct mirai_arena *arena)
+{
+    uint64_t bits;
+    memcpy(&bits, &last->score, sizeof(bits));
+    return mirai_arena_printf(arena, "%c%016llx.%llx", scored ? 's' : 't', (unsigned long long)bits,
+                              (unsigned long long)last->id);
+}
+
+static int cursor_decode(struct mirai_str cursor, bool scored, struct candidate *out)
+{
+    char text[64];
+    char kind;
+    unsigned long long bits;
+    unsigned long long id;
+    int used = 0;
+    if (cursor.len >= sizeof(text)) {
+        return MIRAI_E_INVALID;
+    }
+    memcpy(text, cursor.data, cursor.len);
+    text[cursor.len] = '\0';
+    if (sscanf(text, "%c%16llx.%16llx%n", &kind, &bits, &id, &used) != 3 || (size_t)used != cursor.len ||
+        kind != (scored ? 's' : 't')) {
+        return MIRAI_E_INVALID;
+    }
+    memcpy(&out->score, &bits, sizeof(out->score));
+    out->id = (int64_t)id;
+    return isfinite(out->score) ? 0 : MIRAI_E_INVALID;
+}
+
+/* ------------------------------------------------------------------ answer */
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *x = a;
+    const struct candidate *y = b;
+    return better(x, y) ? -1 : better(y, x) ? 1 : 0;
+}
+
+static void fill_tags(struct mirai_str joined, struct mirai_arena *arena, struct mirai_search_hit *hit)
+{
+    size_t count = joined.len > 0;
+    for (size_t i = 0; i < joined.len; i++) {
+        count += joined.data[i] == '\n';
+    }
+    hit->tags.items = mirai_arena_alloc(arena, (count + 1) * sizeof(hit->tags.items[0]));
+    const char *p = joined.data;
+    for (size_t i = 0; i < count; i++) {
+        const char *newline = memchr(p, '\n', (size_t)(joined.data + joined.len - p));
+        const char *stop = newline != NULL ? newline : joined.data + joined.len;
+        hit->tags.items[hit->tags.count++] =
+            mirai_arena_copy(arena, (struct mirai_str){p, (size_t)(stop - p)});
+        p = stop + 1;
+    }
+    mirai_mark(search_hit, hit, tags);
+}
+
+static int fill_hit(struct search *search, const struct candidate *candidate, struct mirai_arena *arena,
+                    struct mirai_search_hit *hit)
+{
+    const struct catalog_entry *entry = catalog_get(search->catalog, candidate->doc);
+    sqlite3_stmt *text = search->reader->text;
+    sqlite3_bind_int64(text, 1, candidate->doc);
+    int rc = sqlite3_step(text);
+    if (rc == SQLITE_ROW) {
+        mirai_set(search_hit, hit, slug, mirai_arena_copy(arena, text_column(text, 0)));
+        mirai_set(search_hit, hit, title, mirai_arena_copy(arena, text_column(text, 1)));
+        fill_tags(text_column(text, 3), arena, hit);
+        struct mirai_str body = text_column(text, 4);
+        mirai_set(search_hit, hit, snippet,
+                  snippet_make(&search->query, body.len != 0 ? body : text_column(text, 2), arena));
+    }
+    sqlite3_reset(text);
+    mirai_set(search_hit, hit, id, entry->id);
+    mirai_set(search_hit, hit, score, search->query.terms_len > 0 ? candidate->score : 0);
+    mirai_set(search_hit, hit, type, entry->type);
+    mirai_set(search_hit, hit, status, entry->status);
+    mirai_set(search_hit, hit, updated_at, entry->updated_at);
+    return rc == SQLITE_ROW
+               ? 0
+               : index_fault(search->reader->index, rc == SQLITE_DONE ? SQLITE_CORRUPT : rc, "text");
+}
+
+static int fill_hits(struct search *search, struct mirai_arena *arena, struct mirai_search_result *result)
+{
+    qsort(search->heap, search->heap_len, sizeof(search->heap[0]), compare_candidates);
+    size_t count = search->heap_len;
+    if (count == search->heap_max) {
+        count--;
+        mirai_set(search_result, result, next_cursor,
+                  cursor_encode(&search->heap[count - 1], search->query.terms_len > 0, arena));
+    }
+    struct mirai_search_hit *hits = mirai_arena_alloc(arena, (count + 1) * sizeof(*hits));
+    mirai_set(search_result, result, hits, ((struct mirai_objects){hits, count}));
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < count; i++) {
+        err = fill_hit(search, &search->heap[i], arena, &hits[i]);
+    }
+    return err;
+}
+
+static void fill_enum_facet(const uint32_t *counts, const struct mirai_enum *names, struct mirai_arena *arena,
+                            struct mirai_objects *out)
+{
+    size_t max = 0;
+    while (names->values[max] != NULL) {
+        max++;
+    }
+    struct mirai_tally *items = mirai_arena_alloc(arena, (max + 1) * sizeof(*items));
+    out->items = items;
+    for (size_t i = 0; i < max; i++) {
+        if (counts[i] > 0) {
+            struct mirai_tally *item = &items[out->count++];
+            mirai_set(tally, item, key, mirai_str(names->values[i]));
+            mirai_set(tally, item, count, counts[i]);
+        }
+    }
+}
+
+/* The most frequent tags; equal ones by name. */
+static void fill_tag_facet(struct search *search, struct mirai_arena *arena, struct mirai_objects *out)
+{
+    struct mirai_tally *items = mirai_arena_alloc(arena, (FACET_TAG_MAX + 1) * sizeof(*items));
+    uint32_t tags = catalog_tag_limit(search->catalog);
+    out->items = items;
+    for (uint32_t tag = 0; tag < tags; tag++) {
+        int64_t n = search->space->tag_counts[tag];
+        size_t at = out->count;
+        while (at > 0 && items[at - 1].count < n) {
+            at--;
+        }
+        if (n == 0 || at == FACET_TAG_MAX) {
+            continue;
+        }
+        out->count += out->count < FACET_TAG_MAX;
+        memmove(&items[at + 1], &items[at], (out->count - at) * sizeof(items[0]));
+        items[at] = (struct mirai_tally){0};
+        mirai_set(tally, &items[at], key, mirai_arena_copy(arena, catalog_tag_name(search->catalog, tag)));
+        mirai_set(tally, &items[at], count, n);
+    }
+}
+
+static void fill_facets(struct search *search, struct mirai_arena *arena, struct mirai_search_facets *facets)
+{
+    fill_enum_facet(search->types, &mirai_enum_itsm_type, arena, &facets->type);
+    fill_enum_facet(search->statuses, &mirai_enum_article_status, arena, &facets->status);
+    fill_tag_facet(search, arena, &facets->tag);
+    mirai_mark(search_facets, facets, type);
+    mirai_mark(search_facets, facets, status);
+    mirai_mark(search_facets, facets, tag);
+}
+
+static void reserve(struct search *search)
+{
+    struct query_workspace *space = search->space;
+    uint32_t tags = catalog_tag_limit(search->catalog);
+    if (search->limit > space->slots_cap) {
+        space->slots_cap = search->limit + search->limit / 4 + 256;
+        free(space->slots);
+        space->slots = mirai_alloc(space->slots_cap * sizeof(space->slots[0]));
+    }
+    if (tags > space->tag_counts_cap) {
+        space->tag_counts_cap = tags + tags / 4 + 64;
+        free(space->tag_counts);
+        space->tag_counts = mirai_alloc(space->tag_counts_cap * sizeof(space->tag_counts[0]));
+    }
+    memset(space->tag_counts, 0, tags * sizeof(space->tag_counts[0]));
+}
+
+static void wipe(struct query_workspace *space)
+{
+    for (size_t i = 0; i < space->touched_len; i++) {
+        space->slots[space->touched[i]] = (struct slot){0};
+    }
+    space->touched_len = 0;
+    space->list_len = 0;
+}
+
+static int run_locked(struct search *search, struct mirai_arena *arena, struct mirai_search_result *result)
+{
+    search->limit = catalog_limit(search->catalog);
+    reserve(search);
+    resolve_filters(search);
+    int err = search->impossible ? 0 : rank(search);
+    if (err == 0) {
+        mirai_set(search_result, result, total, search->total);
+        fill_facets(search, arena, &result->facets);
+        mirai_mark(search_result, result, facets);
+        err = fill_hits(search, arena, result);
+    }
+    wipe(search->space);
+    return err;
+}
+
+int query_run(struct index_reader *reader, struct query_workspace *workspace, struct analyzer *analyzer,
+              const struct mirai_search_query *request, const struct mirai_principal *principal,
+              uint64_t deadline_us, struct mirai_arena *arena, struct mirai_search_result *result)
+{
+    struct search *search = mirai_arena_alloc(arena, sizeof(*search));
+    search->reader = reader;
+    search->catalog = index_catalog(reader->index);
+    search->space = workspace;
+    search->request = request;
+    search->principal = principal;
+    search->deadline_us = deadline_us;
+    int64_t limit = mirai_has(search_query, request, limit) ? request->limit : HITS_DEFAULT;
+    search->heap_max = (size_t)(limit < 1 ? 1 : limit > HITS_MAX ? HITS_MAX : limit) + 1;
+    query_parse(analyzer, mirai_has(search_query, request, q) ? request->q : (struct mirai_str){0}, arena,
+                &search->query);
+    if (mirai_has(search_query, request, cursor)) {
+        search->has_cursor = true;
+        int err = cursor_decode(request->cursor, search->query.terms_len > 0, &search->cursor);
+        if (err != 0) {
+            return err;
+        }
+    }
+    catalog_read_lock(search->catalog);
+    int err = run_locked(search, arena, result);
+    catalog_unlock(search->catalog);
+    return err;
+}

@@ -1,0 +1,221 @@
+#include "services/search-index/query.h"
+#include "services/search-index/terms.h"
+
+#include <stdlib.h>
+
+struct parser {
+    struct analyzer *analyzer;
+    struct mirai_arena *arena;
+    struct query *query;
+    struct mirai_str text;     /* being analysed */
+    struct query_group *group; /* NULL: free text */
+    size_t counts[2];          /* free terms by view */
+};
+
+/* Summing the views: search quality was measured with these weights. */
+static const double view_weights[] = {[ANALYZER_WORD] = 1.0, [ANALYZER_BIGRAM] = 0.5};
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t';
+}
+
+static struct postings_term make_term(struct parser *parser, const struct analyzer_token *token)
+{
+    struct mirai_buf key = {0};
+    terms_append_key(&key, token);
+    struct postings_term term = {.key = mirai_arena_copy(parser->arena, mirai_buf_str(&key))};
+    mirai_buf_free(&key);
+    unsigned len;
+    utf8_decode(token->term.data, token->term.data + token->term.len, &len);
+    term.prefix =
+        token->view == ANALYZER_BIGRAM && len == token->term.len; /* one character: any pair that it begins */
+    return term;
+}
+
+static void add_mark(struct query *query, struct mirai_str mark)
+{
+    for (size_t i = 0; i < query->marks_len; i++) {
+        if (mirai_str_eq(query->marks[i], mark)) {
+            return;
+        }
+    }
+    if (query->marks_len < QUERY_TERMS_MAX) {
+        query->marks[query->marks_len++] = mark;
+    }
+}
+
+static void add_free_term(struct parser *parser, const struct analyzer_token *token)
+{
+    struct query *query = parser->query;
+    struct postings_term term = make_term(parser, token);
+    if (parser->counts[token->view] == QUERY_TERMS_MAX) {
+        return;
+    }
+    for (size_t i = 0; i < query->terms_len; i++) {
+        if (mirai_str_eq(query->terms[i].posting.key, term.key)) {
+            return;
+        }
+    }
+    parser->counts[token->view]++;
+    query->terms[query->terms_len++] = (struct query_term){term, view_weights[token->view]};
+    if (token->view == ANALYZER_WORD) {
+        struct mirai_str typed = {parser->text.data + token->start, token->end - token->start};
+        add_mark(query, typed);
+        if (!mirai_str_eq(typed, token->term)) {
+            add_mark(query, mirai_arena_copy(parser->arena, token->term));
+        }
+    }
+}
+
+static void add_group_term(struct parser *parser, const struct analyzer_token *token)
+{
+    struct query_group *group = parser->group;
+    /* the last character of a run is followed by anything in a text: it says nothing that the pair before did
+     * not */
+    struct postings_term term = make_term(parser, token);
+    if (group->terms_len == QUERY_TERMS_MAX || (term.prefix && token->start > 0)) {
+        return;
+    }
+    group->terms[group->terms_len++] = term;
+}
+
+static void on_token(void *data, const struct analyzer_token *token)
+{
+    struct parser *parser = data;
+    if (parser->group == NULL) {
+        add_free_term(parser, token);
+        return;
+    }
+    add_group_term(parser, token);
+    if (!parser->group->excluded) {
+        add_free_term(parser, token);
+    }
+}
+
+static void analyze(struct parser *parser, struct mirai_str text, struct query_group *group)
+{
+    parser->text = text;
+    parser->group = group;
+    analyzer_run(parser->analyzer, text, on_token, parser);
+}
+
+static void add_group(struct parser *parser, struct mirai_str text, bool excluded)
+{
+    struct query *query = parser->query;
+    if (query->groups_len == QUERY_GROUPS_MAX || text.len == 0) {
+        return;
+    }
+    struct query_group *group = &query->groups[query->groups_len];
+    *group = (struct query_group){.excluded = excluded, .text = text};
+    group->terms = mirai_arena_alloc(parser->arena, QUERY_TERMS_MAX * sizeof(group->terms[0]));
+    analyze(parser, text, group);
+    if (group->terms_len > 0) {
+        query->groups_len++; /* a phrase of particles alone says nothing */
+    }
+}
+
+/* Index of a wire string; -2: none. */
+static int enum_value(const struct mirai_enum *enumeration, struct mirai_str value)
+{
+    for (int i = 0; enumeration->values[i] != NULL; i++) {
+        if (mirai_str_eq(mirai_str(enumeration->values[i]), value)) {
+            return i;
+        }
+    }
+    return -2;
+}
+
+static bool take_filter(struct query *query, struct mirai_str chunk)
+{
+    const char *colon = memchr(chunk.data, ':', chunk.len);
+    if (colon == NULL || colon + 1 == chunk.data + chunk.len) {
+        return false;
+    }
+    struct mirai_str key = {chunk.data, (size_t)(colon - chunk.data)};
+    struct mirai_str value = {colon + 1, chunk.len - key.len - 1};
+    if (mirai_str_eq(key, MIRAI_STR("tag")) && query->tags_len < QUERY_TAGS_MAX) {
+        query->tags[query->tags_len++] = value;
+    } else if (mirai_str_eq(key, MIRAI_STR("type"))) {
+        query->type = enum_value(&mirai_enum_itsm_type, value);
+    } else if (mirai_str_eq(key, MIRAI_STR("status"))) {
+        query->status = enum_value(&mirai_enum_article_status, value);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Take one chunk from the front of `rest`: -chunk, "quoted", key:value, or free text. */
+static struct mirai_str take_chunk(struct parser *parser, struct mirai_str rest, struct mirai_buf *free_text)
+{
+    const char *end = rest.data + rest.len;
+    const char *p = rest.data;
+    bool excluded = p + 1 < end && *p == '-' && !is_space(p[1]) && p[1] != '-';
+    p += excluded;
+    if (*p == '"') {
+        const char *close = memchr(p + 1, '"', (size_t)(end - p - 1));
+        const char *stop = close != NULL ? close : end;
+        add_group(parser, (struct mirai_str){p + 1, (size_t)(stop - p - 1)}, excluded);
+        p = close != NULL ? close + 1 : end;
+        return (struct mirai_str){p, (size_t)(end - p)};
+    }
+    const char *stop = p;
+    while (stop < end && !is_space(*stop) && *stop != '"') {
+        stop++;
+    }
+    struct mirai_str chunk = {p, (size_t)(stop - p)};
+    if (excluded) {
+        add_group(parser, chunk, true);
+    } else if (!take_filter(parser->query, chunk)) {
+        mirai_buf_append_str(free_text, chunk);
+        mirai_buf_append_char(free_text, ' ');
+    }
+    return (struct mirai_str){stop, (size_t)(end - stop)};
+}
+
+/* “ and ” are quotation marks of phrases, too. */
+static void straighten_quotes(struct mirai_str text, struct mirai_buf *out)
+{
+    for (size_t i = 0; i < text.len;) {
+        bool curly =
+            text.len - i >= 3 && (memcmp(text.data + i, "“", 3) == 0 || memcmp(text.data + i, "”", 3) == 0);
+        mirai_buf_append_char(out, curly ? '"' : text.data[i]);
+        i += curly ? 3 : 1;
+    }
+}
+
+static struct mirai_str cut_chars(struct mirai_str text, size_t chars)
+{
+    size_t at = 0;
+    for (; at < text.len && chars > 0; chars--) {
+        do {
+            at++;
+        } while (at < text.len && ((unsigned char)text.data[at] & 0xC0) == 0x80);
+    }
+    return (struct mirai_str){text.data, at};
+}
+
+void query_parse(struct analyzer *analyzer, struct mirai_str text, struct mirai_arena *arena,
+                 struct query *query)
+{
+    *query = (struct query){.type = -1, .status = -1};
+    struct parser parser = {.analyzer = analyzer, .arena = arena, .query = query};
+    struct normalized normal = {0};
+    struct mirai_buf straight = {0};
+    struct mirai_buf free_text = {0};
+    normalize(&normal, cut_chars(text, QUERY_CHARS_MAX), false);
+    straighten_quotes(mirai_buf_str(&normal.text), &straight);
+    struct mirai_str rest = mirai_arena_copy(arena, mirai_buf_str(&straight));
+    while (rest.len > 0) {
+        if (is_space(rest.data[0])) {
+            rest = (struct mirai_str){rest.data + 1, rest.len - 1};
+        } else {
+            rest = take_chunk(&parser, rest, &free_text);
+        }
+    }
+    analyze(&parser, mirai_arena_copy(arena, mirai_buf_str(&free_text)), NULL);
+    normalized_free(&normal);
+    mirai_buf_free(&straight);
+    mirai_buf_free(&free_text);
+}
