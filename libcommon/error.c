@@ -14,7 +14,7 @@ static const struct {
 
 static int error_index(int err)
 {
-    return err <= 0 && -err < MIRAI_ERROR_COUNT ? -err : MIRAI_ERROR_INDEX_INTERNAL;
+    return err <= 0 && err > -MIRAI_ERROR_COUNT ? -err : MIRAI_ERROR_INDEX_INTERNAL;
 }
 
 const char *mirai_error_slug(int err)

@@ -60,7 +60,8 @@ struct mirai_mp {
 
 static inline struct mirai_mp mirai_mp(struct mirai_str bytes)
 {
-    return (struct mirai_mp){(const unsigned char *)bytes.data, (const unsigned char *)bytes.data + bytes.len};
+    const unsigned char *at = (const unsigned char *)bytes.data;
+    return (struct mirai_mp){at, bytes.len > 0 ? at + bytes.len : at}; /* no arithmetic on NULL */
 }
 
 /* Read one value's head (a container's members follow). 0, or MIRAI_E_INVALID at truncated or reserved bytes. */

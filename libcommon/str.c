@@ -208,7 +208,9 @@ void mirai_buf_append_json(struct mirai_buf *buf, struct mirai_str s)
         }
         from = ++i;
     }
-    mirai_buf_append(buf, p + from, i - from);
+    if (i > from) {
+        mirai_buf_append(buf, p + from, i - from);
+    }
     mirai_buf_append_char(buf, '"');
 }
 
