@@ -1,0 +1,191 @@
+/* What the RPC client, the RPC server and pub/sub share: lists, messages, sockets on a loop, discovery. */
+#ifndef MIRAI_RPC_INTERNAL_H
+#define MIRAI_RPC_INTERNAL_H
+
+#include "libcommon/rpc.h"
+
+#include <nng/nng.h>
+
+/* ------------------------------------------------------------------ intrusive lists */
+
+struct rpc_list {
+    struct rpc_list *prev;
+    struct rpc_list *next;
+};
+
+#define RPC_LIST_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+
+static inline void rpc_list_init(struct rpc_list *list)
+{
+    list->prev = list;
+    list->next = list;
+}
+
+static inline bool rpc_list_empty(const struct rpc_list *list)
+{
+    return list->next == list;
+}
+
+static inline void rpc_list_append(struct rpc_list *list, struct rpc_list *node)
+{
+    node->prev = list->prev;
+    node->next = list;
+    list->prev->next = node;
+    list->prev = node;
+}
+
+/* The node may be removed again without harm. */
+static inline void rpc_list_remove(struct rpc_list *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    rpc_list_init(node);
+}
+
+/* Move all nodes of `from` to the end of `list`. */
+static inline void rpc_list_splice(struct rpc_list *list, struct rpc_list *from)
+{
+    while (!rpc_list_empty(from)) {
+        struct rpc_list *node = from->next;
+        rpc_list_remove(node);
+        rpc_list_append(list, node);
+    }
+}
+
+/* ------------------------------------------------------------------ messages (rpc_frame.c) */
+
+enum rpc_message_type {
+    RPC_REQUEST,
+    RPC_RESPONSE,
+    RPC_NOTIFICATION,
+};
+
+struct rpc_message {
+    enum rpc_message_type type;
+    uint32_t msgid;           /* request, response */
+    struct mirai_str method;  /* request, notification */
+    struct mirai_str context; /* request: raw map */
+    struct mirai_str params;  /* request: raw value; notification: raw array */
+    struct mirai_str error;   /* response: raw map; empty: nil */
+    struct mirai_str result;  /* response: raw value */
+};
+
+/* Take the next message of a frame. 0 or MIRAI_E_INVALID (the rest of the frame is then worthless). */
+int rpc_message_read(struct mirai_mp *frame, struct rpc_message *message);
+
+/* A request whose message id and remaining time are patched in when it is sent: both have fixed places. */
+struct rpc_request_head {
+    size_t deadline_at; /* offset of the big-endian 32-bit number of ms */
+};
+struct rpc_request_head rpc_request_write(struct mirai_buf *buf, struct mirai_str method,
+                                          const struct mirai_context *context, uint64_t now_ms,
+                                          struct mirai_str params);
+void rpc_request_stamp(struct mirai_buf *buf, struct rpc_request_head head, uint32_t msgid, uint32_t left_ms);
+
+/* [1, msgid, error: nil, … : the result follows. */
+#define RPC_RESPONSE_HEAD 8
+void rpc_response_head(unsigned char out[RPC_RESPONSE_HEAD], uint32_t msgid);
+/* [1, msgid, {code, message?, details…}, nil]. draining: adds draining: true. */
+void rpc_response_error(struct mirai_buf *buf, uint32_t msgid, int err, const char *message,
+                        struct mirai_str details, bool draining);
+
+/* Flow control: the client tells the server how many reply frames it has received on this pipe, as the
+ * notification [2, "ack", [count]] (32 bits, wrapping), because nng drops a reply in silence when 64 are
+ * queued for one pipe. */
+#define RPC_ACK_SIZE     12
+#define RPC_ACK_EVERY    16           /* frames received before an acknowledgement leaves alone */
+#define RPC_WINDOW       48           /* reply frames in flight on one pipe */
+#define RPC_FRAME_TARGET (256u << 10) /* a frame that has grown to this many bytes leaves, the next begins   \
+                                       */
+void rpc_ack_write(unsigned char out[RPC_ACK_SIZE], uint32_t count);
+int rpc_ack_read(const struct rpc_message *message, uint32_t *count);
+
+static inline void rpc_put_u32(unsigned char *at, uint32_t value)
+{
+    at[0] = (unsigned char)(value >> 24);
+    at[1] = (unsigned char)(value >> 16);
+    at[2] = (unsigned char)(value >> 8);
+    at[3] = (unsigned char)value;
+}
+
+/* Counters of one side ("client", "server"). */
+struct rpc_frame_metrics {
+    struct mirai_counter *frames_sent;
+    struct mirai_counter *frames_received;
+    struct mirai_counter *messages_sent;
+    struct mirai_counter *messages_received;
+    struct mirai_counter *malformed; /* frames given up at a byte that makes no sense */
+};
+void rpc_frame_metrics_init(struct rpc_frame_metrics *metrics, const char *side);
+
+/* ------------------------------------------------------------------ an nng socket on a loop (rpc_socket.c)
+ */
+
+struct rpc_socket_events {
+    void (*message)(void *data, nng_msg *msg); /* owns msg */
+    void (*pipe)(void *data, uint32_t pipe,
+                 bool connected); /* all messages of a lost pipe were delivered before */
+    void (*writable)(void *data); /* after a send was refused */
+    void (*closed)(void *data);   /* the last event */
+};
+
+struct rpc_pipe_event {
+    uint32_t pipe;
+    bool connected;
+};
+
+struct rpc_socket {
+    nng_socket nng;
+    const struct rpc_socket_events *events;
+    void *data;
+    uv_poll_t readable;
+    uv_poll_t writable;
+    uv_async_t pipes_changed;
+    int send_fd; /* -1: never sends */
+    int open_handles;
+    bool waiting; /* for writable */
+    bool closing;
+    uv_mutex_t lock; /* guards what follows: written by nng's threads */
+    struct rpc_pipe_event *changes;
+    size_t changes_len;
+    size_t changes_cap;
+};
+
+/* Take over `nng` (closed on failure). 0 or MIRAI_E_INTERNAL. */
+int rpc_socket_open(struct rpc_socket *socket, uv_loop_t *loop, nng_socket nng,
+                    const struct rpc_socket_events *events, void *data);
+/* Whether a send would be taken now; if not, `writable` comes later. */
+bool rpc_socket_ready(struct rpc_socket *socket);
+/* 0: msg is gone; otherwise it is still the caller's, and `writable` comes later. */
+int rpc_socket_send(struct rpc_socket *socket, nng_msg *msg);
+void rpc_socket_close(struct rpc_socket *socket);
+
+/* Listen at `url`; the file of an ipc socket is closed to others before it accepts. 0 or an nng error. */
+int rpc_listen(nng_socket nng, const char *url, nng_listener *listener);
+
+/* ------------------------------------------------------------------ discovery (rpc_discovery.c) */
+
+struct rpc_endpoint {
+    char name[64]; /* "2" of search-index@2.sock, or the URL's beginning */
+    char url[256];
+    unsigned weight;
+};
+
+struct rpc_discovery_options {
+    uv_loop_t *loop;
+    const char *service;
+    const char *run_dir;
+    const char *suffix;    /* ".sock" */
+    const char *endpoints; /* not empty: these and no others */
+    void (*appeared)(void *data, const struct rpc_endpoint *endpoint);
+    void (*vanished)(void *data, const char *url);
+    void (*closed)(void *data);
+    void *data;
+};
+
+struct rpc_discovery;
+/* Calls `appeared` for what is there before it returns. */
+struct rpc_discovery *rpc_discovery_new(const struct rpc_discovery_options *options);
+void rpc_discovery_free(struct rpc_discovery *discovery); /* `closed` comes later */
+
+#endif

@@ -1,0 +1,181 @@
+#include "libcommon/log.h"
+#include "libcommon/rpc_internal.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#define FRAMES_PER_TURN 64 /* taken before other handles of the loop have their turn */
+
+static void socket_receive(struct rpc_socket *socket, size_t max)
+{
+    for (size_t i = 0; i < max && !socket->closing; i++) {
+        nng_msg *msg;
+        if (nng_recvmsg(socket->nng, &msg, NNG_FLAG_NONBLOCK) != 0) {
+            return;
+        }
+        socket->events->message(socket->data, msg);
+    }
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    (void)status;
+    (void)events;
+    socket_receive(handle->data, FRAMES_PER_TURN);
+}
+
+static void on_writable(uv_poll_t *handle, int status, int events)
+{
+    struct rpc_socket *socket = handle->data;
+    (void)status;
+    (void)events;
+    socket->waiting = false;
+    uv_poll_stop(handle);
+    socket->events->writable(socket->data);
+}
+
+/* On a thread of nng. */
+static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *data)
+{
+    struct rpc_socket *socket = data;
+    uv_mutex_lock(&socket->lock);
+    if (socket->changes_len == socket->changes_cap) {
+        socket->changes_cap = socket->changes_cap > 0 ? 2 * socket->changes_cap : 4;
+        socket->changes = mirai_realloc(socket->changes, socket->changes_cap * sizeof(*socket->changes));
+    }
+    socket->changes[socket->changes_len++] =
+        (struct rpc_pipe_event){(uint32_t)nng_pipe_id(pipe), event == NNG_PIPE_EV_ADD_POST};
+    uv_mutex_unlock(&socket->lock);
+    uv_async_send(&socket->pipes_changed);
+}
+
+static void on_pipes_changed(uv_async_t *handle)
+{
+    struct rpc_socket *socket = handle->data;
+    uv_mutex_lock(&socket->lock);
+    struct rpc_pipe_event *changes = socket->changes;
+    size_t len = socket->changes_len;
+    socket->changes = NULL;
+    socket->changes_len = 0;
+    socket->changes_cap = 0;
+    uv_mutex_unlock(&socket->lock);
+
+    /* What a lost pipe had delivered stands in nng's queue by now; its answers count. */
+    socket_receive(socket, SIZE_MAX);
+    for (size_t i = 0; i < len && !socket->closing; i++) {
+        socket->events->pipe(socket->data, changes[i].pipe, changes[i].connected);
+    }
+    free(changes);
+}
+
+static int poll_open(struct rpc_socket *socket, uv_poll_t *poll, uv_loop_t *loop, int fd)
+{
+    if (uv_poll_init(loop, poll, fd) != 0) {
+        return MIRAI_E_INTERNAL;
+    }
+    poll->data = socket;
+    socket->open_handles++;
+    return 0;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct rpc_socket *socket = handle->data;
+    if (--socket->open_handles == 0) {
+        uv_mutex_destroy(&socket->lock);
+        free(socket->changes);
+        socket->events->closed(socket->data);
+    }
+}
+
+int rpc_socket_open(struct rpc_socket *socket, uv_loop_t *loop, nng_socket nng,
+                    const struct rpc_socket_events *events, void *data)
+{
+    int receive_fd;
+    *socket = (struct rpc_socket){.nng = nng, .events = events, .data = data, .send_fd = -1};
+    if (nng_socket_get_int(nng, NNG_OPT_RECVFD, &receive_fd) != 0 ||
+        (events->writable != NULL && nng_socket_get_int(nng, NNG_OPT_SENDFD, &socket->send_fd) != 0) ||
+        uv_mutex_init(&socket->lock) != 0) {
+        nng_close(nng);
+        return MIRAI_E_INTERNAL;
+    }
+    uv_async_init(loop, &socket->pipes_changed,
+                  on_pipes_changed); /* fails only without memory or descriptors */
+    socket->pipes_changed.data = socket;
+    socket->open_handles = 1;
+    if (poll_open(socket, &socket->readable, loop, receive_fd) != 0 ||
+        (socket->send_fd >= 0 && poll_open(socket, &socket->writable, loop, socket->send_fd) != 0)) {
+        abort(); /* out of descriptors at start: nothing sensible is left to do */
+    }
+    uv_poll_start(&socket->readable, UV_READABLE, on_readable);
+    nng_pipe_notify(nng, NNG_PIPE_EV_ADD_POST, on_pipe, socket);
+    nng_pipe_notify(nng, NNG_PIPE_EV_REM_POST, on_pipe, socket);
+    return 0;
+}
+
+static void wait_writable(struct rpc_socket *socket)
+{
+    if (!socket->waiting) {
+        socket->waiting = true;
+        uv_poll_start(&socket->writable, UV_READABLE,
+                      on_writable); /* SENDFD is readable when a send would be taken */
+    }
+}
+
+bool rpc_socket_ready(struct rpc_socket *socket)
+{
+    struct pollfd pollfd = {.fd = socket->send_fd, .events = POLLIN};
+    if (socket->waiting || socket->closing) {
+        return false;
+    }
+    if (poll(&pollfd, 1, 0) == 1) {
+        return true;
+    }
+    wait_writable(socket);
+    return false;
+}
+
+int rpc_socket_send(struct rpc_socket *socket, nng_msg *msg)
+{
+    if (socket->closing || nng_sendmsg(socket->nng, msg, NNG_FLAG_NONBLOCK) != 0) {
+        if (!socket->closing) {
+            wait_writable(socket);
+        }
+        return MIRAI_E_OVERLOADED;
+    }
+    return 0;
+}
+
+void rpc_socket_close(struct rpc_socket *socket)
+{
+    if (socket->closing) {
+        return;
+    }
+    socket->closing = true;
+    /* nng owns the descriptors: the loop lets go of them first. */
+    uv_close((uv_handle_t *)&socket->readable, on_handle_closed);
+    if (socket->send_fd >= 0) {
+        uv_close((uv_handle_t *)&socket->writable, on_handle_closed);
+    }
+    nng_close(socket->nng);
+    uv_close((uv_handle_t *)&socket->pipes_changed, on_handle_closed);
+}
+
+int rpc_listen(nng_socket nng, const char *url, nng_listener *listener)
+{
+    int err = nng_listener_create(listener, nng, url);
+    if (err != 0) {
+        return err;
+    }
+    if (strncmp(url, "ipc:", 4) == 0) {
+        /* nng sets the mode between bind(2) and listen(2). */
+        err = nng_listener_set_int(*listener, NNG_OPT_IPC_PERMISSIONS, 0660);
+    }
+    if (err == 0) {
+        err = nng_listener_start(*listener, 0);
+    }
+    if (err != 0) {
+        nng_listener_close(*listener);
+    }
+    return err;
+}
