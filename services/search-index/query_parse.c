@@ -68,16 +68,37 @@ static void add_free_term(struct parser *parser, const struct analyzer_token *to
     }
 }
 
+static enum char_class class_before(struct mirai_str text, size_t at)
+{
+    unsigned len;
+    do {
+        at--;
+    } while (at > 0 && ((unsigned char)text.data[at] & 0xC0) == 0x80);
+    return char_class(utf8_decode(text.data + at, text.data + text.len, &len));
+}
+
+/* Groups look for strings, and where MeCab cuts depends on what stands around: bigrams are surer than words,
+ * where there are any. */
+static bool fits_group(const struct parser *parser, const struct analyzer_token *token, bool single)
+{
+    unsigned len;
+    const char *start = parser->text.data + token->start;
+    enum char_class class = char_class(utf8_decode(start, parser->text.data + parser->text.len, &len));
+    if (token->view == ANALYZER_WORD) {
+        return class == CHAR_LATIN || class == CHAR_HIRAGANA;
+    }
+    /* the last character of a run is followed by anything in a text: it says nothing that the pair before did
+     * not */
+    return !single || token->start == 0 || class_before(parser->text, token->start) < CHAR_HIRAGANA;
+}
+
 static void add_group_term(struct parser *parser, const struct analyzer_token *token)
 {
     struct query_group *group = parser->group;
-    /* the last character of a run is followed by anything in a text: it says nothing that the pair before did
-     * not */
     struct postings_term term = make_term(parser, token);
-    if (group->terms_len == QUERY_TERMS_MAX || (term.prefix && token->start > 0)) {
-        return;
+    if (group->terms_len < QUERY_TERMS_MAX && fits_group(parser, token, term.prefix)) {
+        group->terms[group->terms_len++] = term;
     }
-    group->terms[group->terms_len++] = term;
 }
 
 static void on_token(void *data, const struct analyzer_token *token)

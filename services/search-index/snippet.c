@@ -63,9 +63,11 @@ static void find_matches(const struct query *query, struct mirai_str text, struc
         while (mark.len > 0 && out->len < MATCHES_MAX &&
                (p = memmem(p, (size_t)(end - p), mark.data, mark.len)) != NULL) {
             size_t start = (size_t)(p - text.data);
-            if (stands_alone(text, start, start + mark.len)) {
-                out->list[out->len++] =
-                    (struct match){(uint32_t)start, (uint32_t)(start + mark.len), (uint32_t)i};
+            size_t stop = start + mark.len;
+            if (stands_alone(text, start, stop)) {
+                /* サーバ stands for サーバー, too */
+                stop += text.len - stop >= 3 && memcmp(text.data + stop, "ー", 3) == 0 ? 3 : 0;
+                out->list[out->len++] = (struct match){(uint32_t)start, (uint32_t)stop, (uint32_t)i};
             }
             p += mark.len;
         }

@@ -1,0 +1,95 @@
+#include "tests/unit/search-index/fixture.h"
+
+static void expect(struct fixture *f, const char *q, const char *body, const char *snippet)
+{
+    struct query query;
+    query_parse(f->analyzer, mirai_str(q), &f->arena, &query);
+    struct mirai_str made = snippet_make(&query, mirai_str(body), &f->arena);
+    assert_string_equal(mirai_arena_copy(&f->arena, made).data, snippet);
+}
+
+static void test_marks_the_original_text(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, "サーバー", "このｻｰﾊﾞｰは", "この<mark>ｻｰﾊﾞｰ</mark>は");
+    expect(f, "サーバ", "サーバーの再起動", "<mark>サーバー</mark>の再起動");
+    expect(f, "vpn 接続", "ＶＰＮに接続する", "<mark>ＶＰＮ</mark>に<mark>接続</mark>する");
+    expect(f, "ad", "read AD address", "read <mark>AD</mark> address");
+    expect(f, "電源", "関係ない本文", "関係ない本文");
+    expect(f, "", "本文", "本文");
+    expect(f, "電源", "", "");
+}
+
+static void test_html_is_escaped_and_markdown_hidden(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, "script", "a < b & \"script\" > c", "a &lt; b &amp; &quot;<mark>script</mark>&quot; &gt; c");
+    expect(f, "電源", "<script>alert(1)</script>電源", "alert(1)<mark>電源</mark>");
+    expect(f, "電源", "<img src=x onerror=alert(1) 電源", "&lt;img src=x onerror=alert(1) <mark>電源</mark>");
+    expect(f, "手順", "# 手順\n\n**強調** と [文書](https://example.com/手順)",
+           "<mark>手順</mark> 強調 と 文書");
+    expect(f, "mark", "<mark>x</mark>", "x");
+}
+
+static void test_picks_the_best_passage(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_buf body = {0};
+    mirai_buf_append_str(&body, MIRAI_STR("電源の話。"));
+    for (int i = 0; i < 100; i++) {
+        mirai_buf_append_str(&body, MIRAI_STR("長い説明が続きます。"));
+    }
+    mirai_buf_append_str(&body, MIRAI_STR("電源と回線を再起動する。"));
+    for (int i = 0; i < 100; i++) {
+        mirai_buf_append_str(&body, MIRAI_STR("まだ続きます。"));
+    }
+    mirai_buf_append_char(&body, '\0');
+    struct query query;
+    query_parse(f->analyzer, MIRAI_STR("電源 回線"), &f->arena, &query);
+    struct mirai_str made = snippet_make(&query, mirai_str(body.data), &f->arena);
+    static const char start[] = "…<mark>電源</mark>と<mark>回線</mark>を再起動する。";
+    assert_true(made.len > sizeof(start) && made.len < 800);
+    assert_memory_equal(made.data, start, sizeof(start) - 1);
+    assert_memory_equal(made.data + made.len - 3, "…", 3);
+    mirai_buf_free(&body);
+}
+
+static void test_every_cut_is_valid(void **state)
+{
+    struct fixture *f = *state;
+    static const char unit[] = "漢<b>&a\xF0\x9F\x98\x80[x](y)\xE3\x81\x8B\xE3\x82\x99㍿\n# 電源**";
+    struct query query;
+    struct mirai_buf body = {0};
+    query_parse(f->analyzer, MIRAI_STR("電源 が 会社 漢"), &f->arena, &query);
+    for (int i = 0; i < 40; i++) {
+        mirai_buf_append_str(&body, mirai_str(unit));
+    }
+    for (size_t skip = 0; skip < sizeof(unit); skip++) {
+        for (size_t len = 0; len < 600; len += 7) {
+            struct mirai_str cut =
+                mirai_utf8_prefix((struct mirai_str){body.data, body.len}, body.len - skip);
+            cut = mirai_utf8_prefix(cut, len);
+            struct mirai_str made = snippet_make(&query, cut, &f->arena);
+            assert_true(mirai_utf8_valid(made));
+            int depth = 0;
+            for (size_t i = 0; i + 6 < made.len; i++) {
+                depth += memcmp(made.data + i, "<mark>", 6) == 0;
+                depth -= memcmp(made.data + i, "</mark>", 7) == 0;
+                assert_in_range(depth, 0, 1);
+            }
+            assert_int_equal(depth, 0);
+        }
+    }
+    mirai_buf_free(&body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SEARCH_TEST(test_marks_the_original_text),
+        SEARCH_TEST(test_html_is_escaped_and_markdown_hidden),
+        SEARCH_TEST(test_picks_the_best_passage),
+        SEARCH_TEST(test_every_cut_is_valid),
+    };
+    return cmocka_run_group_tests_name("search snippet", tests, NULL, NULL);
+}
