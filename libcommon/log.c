@@ -251,28 +251,30 @@ static bool write_bytes(const char *bytes, size_t len)
     return true;
 }
 
-static void write_dropped(uint64_t lines)
+static bool write_dropped(uint64_t lines)
 {
     struct mirai_buf buf = {0};
     const struct mirai_log_field fields[] = {MIRAI_LOG_I("lines", (int64_t)lines), {.key = NULL}};
-    append_line(&buf, MIRAI_LOG_WARNING, __FILE__, __func__, "log lines were dropped: the reader is too slow",
-                fields);
-    write_bytes(buf.data, buf.len);
+    append_line(&buf, MIRAI_LOG_WARNING, __FILE__, __func__,
+                "log lines were lost: their reader is too slow or full", fields);
+    bool written = write_bytes(buf.data, buf.len);
     mirai_buf_free(&buf);
+    return written;
 }
 
-/* Write what is queued. Called with the lock, which is free while bytes are on their way. */
-static void write_queue(void)
+/* Write what is queued, and then how much is missing. False when something could not be written. Called with
+ * the lock, which is free while bytes are on their way. */
+static bool write_queue(void)
 {
     struct line *line = logger.head;
     uint64_t dropped = logger.dropped;
     uint64_t lines = 0;
     uint64_t lost = 0;
+    size_t bytes = 0;
     logger.head = NULL;
     logger.tail = &logger.head;
     logger.dropped = 0;
     pthread_mutex_unlock(&logger.lock);
-    size_t bytes = 0;
     while (line != NULL) {
         struct line *next = line->next;
         lost += !write_bytes(line->bytes, line->len);
@@ -281,27 +283,32 @@ static void write_queue(void)
         free(line);
         line = next;
     }
-    if (dropped > 0) {
-        write_dropped(dropped);
+    if (dropped > 0 && !write_dropped(dropped)) {
+        lost += dropped;
     }
     pthread_mutex_lock(&logger.lock);
     logger.queued -= bytes;
     logger.seq_written += lines;
     logger.dropped += lost;
     pthread_cond_broadcast(&logger.written);
+    return lost == 0;
 }
 
 static void *writer_main(void *unused)
 {
     (void)unused;
+    bool healthy =
+        true; /* the last write went well: no use in reporting losses to a full disk again and again */
     pthread_mutex_lock(&logger.lock);
-    while (logger.head != NULL || !logger.stop) {
-        if (logger.head == NULL) {
+    for (;;) {
+        if (logger.head != NULL || (logger.dropped > 0 && healthy)) {
+            healthy = write_queue();
+        } else if (logger.stop) {
+            break;
+        } else {
             logger.waiting = true;
             pthread_cond_wait(&logger.filled, &logger.lock);
             logger.waiting = false;
-        } else {
-            write_queue();
         }
     }
     logger.running = false;
