@@ -183,6 +183,11 @@ static void close_handles(struct daemon *daemon)
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
         uv_close(handles[i], NULL);
     }
+    /* Without its uv_signal_t a second signal would kill, and make a failure of a clean end that takes
+     * CLOSE_MS at most. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     uv_timer_start(&daemon->drain, on_close_limit, CLOSE_MS, 0);
     uv_unref((uv_handle_t *)&daemon->drain);
     uv_run(loop, UV_RUN_DEFAULT);
@@ -209,14 +214,11 @@ static struct mirai_rpc_server *open_rpc(struct daemon *daemon)
     return mirai_rpc_server_new(&options);
 }
 
-/* From the opened log to the closed loop. Returns the exit code. */
+/* From the new loop to the closed loop. Returns the exit code. */
 static int serve(struct daemon *daemon)
 {
     struct mirai_runtime *runtime = &daemon->runtime;
     const struct mirai_service *service = runtime->service;
-    if (service_place_take(&daemon->place, service->name) != 0) {
-        return EXIT_START;
-    }
     start_handles(daemon);
     service_methods_set(runtime);
     runtime->exit_code = EXIT_START;
@@ -244,7 +246,6 @@ stop:
     }
 close:
     close_handles(daemon);
-    service_place_leave(&daemon->place);
     mirai_log(INFO, "stopped", MIRAI_LOG_I("exit_code", runtime->exit_code));
     return runtime->exit_code;
 }
@@ -311,7 +312,7 @@ static enum mirai_log_level configured_level(void)
     return level;
 }
 
-/* Configuration and log, then serve. */
+/* Log and instance lock, then serve. */
 static int run(const struct mirai_service *service, void *data)
 {
     uv_loop_t loop;
@@ -326,12 +327,18 @@ static int run(const struct mirai_service *service, void *data)
     }
     mirai_log_set_level(configured_level());
     mirai_metrics_register_process();
-    if (uv_loop_init(&loop) != 0) {
-        mirai_log(FATAL, "cannot make an event loop");
+    if (service_place_take(&daemon.place) != 0) {
         return EXIT_START;
     }
+    int exit_code = EXIT_START;
     daemon.runtime.loop = &loop;
-    return serve(&daemon);
+    if (uv_loop_init(&loop) == 0) {
+        exit_code = serve(&daemon);
+    } else {
+        mirai_log(FATAL, "cannot make an event loop");
+    }
+    service_place_leave(&daemon.place);
+    return exit_code;
 }
 
 int mirai_service_run(const struct mirai_service *service, int argc, char **argv, void *data)

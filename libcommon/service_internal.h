@@ -21,7 +21,7 @@ int service_place_init(struct service_place *place, const char *service, FILE *e
 
 /* Make the run directory when missing, lock the instance and remove the sockets that a killed predecessor
  * left. 0, or an error that was logged: MIRAI_E_CONFLICT when the instance runs already. */
-int service_place_take(struct service_place *place, const char *service);
+int service_place_take(struct service_place *place);
 
 /* Give the lock back. */
 void service_place_leave(struct service_place *place);

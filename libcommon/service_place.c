@@ -54,7 +54,7 @@ static int64_t read_pid(int fd)
     return pid;
 }
 
-static int lock_instance(struct service_place *place, const char *service)
+static int lock_instance(struct service_place *place)
 {
     char path[108];
     sibling(place, ".lock", path);
@@ -67,8 +67,7 @@ static int lock_instance(struct service_place *place, const char *service)
     if (flock(place->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         mirai_log(FATAL,
                   "another process of this instance is running; stop it, or set another MIRAI_INSTANCE",
-                  MIRAI_LOG_Z("daemon", service), MIRAI_LOG_Z("lock", path),
-                  MIRAI_LOG_I("pid", read_pid(place->lock_fd)));
+                  MIRAI_LOG_Z("lock", path), MIRAI_LOG_I("pid", read_pid(place->lock_fd)));
         service_place_leave(place);
         return MIRAI_E_CONFLICT;
     }
@@ -76,7 +75,7 @@ static int lock_instance(struct service_place *place, const char *service)
     return 0;
 }
 
-int service_place_take(struct service_place *place, const char *service)
+int service_place_take(struct service_place *place)
 {
     static const char *const sockets[] = {".sock", ".pub"};
     const char *dir = mirai_config_str(MIRAI_CONFIG_RUN_DIR);
@@ -85,7 +84,7 @@ int service_place_take(struct service_place *place, const char *service)
                   MIRAI_LOG_Z("reason", strerror(errno)));
         return MIRAI_E_INTERNAL;
     }
-    int err = lock_instance(place, service);
+    int err = lock_instance(place);
     for (size_t i = 0; err == 0 && i < sizeof(sockets) / sizeof(sockets[0]); i++) {
         char path[108];
         sibling(place, sockets[i], path);
