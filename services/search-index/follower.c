@@ -1,0 +1,492 @@
+#include "services/search-index/follower.h"
+
+#include "libcommon/log.h"
+#include "libcommon/metrics.h"
+#include "libcommon/pool.h"
+#include "libcommon/time.h"
+#include "proto/methods.h"
+
+#include <stdlib.h>
+
+#define CHANGES_MAX      200 /* in one pull, and so in one transaction */
+#define EXPORT_MAX       200
+#define PULL_MS          10000 /* deadline of a pull: a page of large articles takes time */
+#define RETRY_FIRST_MS   100
+#define RETRY_LONGEST_MS 1000
+#define PERIOD_MS        1000 /* between pulls without a hint */
+
+/* What is being done; one thing at a time. */
+enum follower_state {
+    FOLLOWER_IDLE,
+    FOLLOWER_PULLING,   /* changes.since is on its way */
+    FOLLOWER_EXPORTING, /* article.export is on its way */
+    FOLLOWER_WRITING,   /* the writer thread has a job */
+    FOLLOWER_WAITING,   /* after a failure */
+    FOLLOWER_STOPPED,
+};
+
+enum write_kind {
+    WRITE_CHANGES, /* a page of changes into the current file */
+    WRITE_BEGIN,   /* a new file */
+    WRITE_EXPORT,  /* a page of articles into the new file */
+    WRITE_SWAP,    /* make the new file current */
+};
+
+struct follower {
+    uv_loop_t *loop;
+    struct generations *generations;
+    struct mirai_rpc_client *store;
+    struct mirai_pool *writer;
+    struct mirai_rpc_call *call;
+    uv_timer_t timer;
+    enum follower_state state;
+    bool stopping;
+    bool hinted;       /* since the last pull began */
+    bool behind;       /* the last page was not the end */
+    bool wanted;       /* a rebuild is wanted */
+    bool changes_next; /* while building: changes and export pages take turns */
+    bool lost;         /* the current file cannot follow any more */
+    uint64_t retry_ms;
+    uint64_t period_ms;
+    struct follower_status status;
+    /* the file being built */
+    struct index *building;
+    struct index_position start; /* of the feed, when the export began */
+    int64_t after_id;
+    bool exported; /* the last page has been seen */
+    /* the writer's job */
+    struct mirai_job job;
+    enum write_kind kind;
+    struct mirai_buf page;
+    int err;
+    int64_t last_id;
+    size_t count;
+    bool more;
+    bool reset;
+    struct index_position reached;
+    uint64_t documents;
+    struct mirai_gauge *documents_gauge;
+    struct mirai_gauge *seq_gauge;
+    struct mirai_histogram *freshness;
+    struct mirai_counter *failures;
+    struct mirai_counter *rebuilds;
+};
+
+static void step(struct follower *follower);
+
+/* ------------------------------------------------------------------ writer thread */
+
+static void write_changes(struct follower *follower)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_changes page;
+    struct generation *generation = generations_acquire(follower->generations);
+    struct index *index = generation_index(generation);
+    follower->err = mirai_message_decode(&mirai_message_changes, mirai_buf_str(&follower->page), MIRAI_INNER,
+                                         &arena, &page, NULL);
+    if (follower->err == 0 && !page.reset && page.items.count > 0) {
+        const struct mirai_change *items = MIRAI_ITEMS(change, &page.items);
+        struct index_change *changes = mirai_arena_alloc(&arena, page.items.count * sizeof(*changes));
+        size_t count = 0;
+        for (size_t i = 0; i < page.items.count; i++) {
+            if (items[i].kind == MIRAI_CHANGE_ARTICLE || items[i].kind == MIRAI_CHANGE_ARTICLE_GONE) {
+                bool text = mirai_has(change, &items[i], article);
+                changes[count++] = (struct index_change){items[i].id, text ? &items[i].article : NULL};
+            }
+        }
+        struct index_position position = {.seq = items[page.items.count - 1].seq};
+        memcpy(position.epoch, page.epoch.data, page.epoch.len < 40 ? page.epoch.len : 40);
+        follower->err = index_apply(index, changes, count, &position);
+        index_checkpoint(index);
+        for (size_t i = 0; follower->err == 0 && i < page.items.count; i++) {
+            int64_t age_ms = mirai_now_ms() - items[i].at;
+            mirai_histogram_observe(follower->freshness, age_ms > 0 ? (uint64_t)age_ms * 1000 : 0);
+        }
+    }
+    if (follower->err == 0) {
+        follower->reset = page.reset;
+        follower->count = page.items.count;
+        follower->reached = index_position(index);
+        follower->more = page.last_seq > follower->reached.seq && page.items.count > 0;
+    }
+    follower->documents = catalog_count(index_catalog(index));
+    mirai_arena_free(&arena);
+    generation_release(generation);
+}
+
+static void write_export(struct follower *follower)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_article_export_page page;
+    follower->err = mirai_message_decode(&mirai_message_article_export_page, mirai_buf_str(&follower->page),
+                                         MIRAI_INNER, &arena, &page, NULL);
+    if (follower->err == 0) {
+        const struct mirai_article *articles = MIRAI_ITEMS(article, &page.items);
+        struct index_change *changes = mirai_arena_alloc(&arena, (page.items.count + 1) * sizeof(*changes));
+        struct index_position position = {.seq = page.seq};
+        memcpy(position.epoch, page.epoch.data, page.epoch.len < 40 ? page.epoch.len : 40);
+        if (follower->after_id == 0) {
+            follower->start =
+                position; /* later pages are newer: what changed since the first is pulled after the swap */
+        }
+        follower->reset = strcmp(position.epoch, follower->start.epoch) != 0;
+        follower->count = page.items.count;
+        for (size_t i = 0; i < page.items.count; i++) {
+            changes[i] = (struct index_change){articles[i].id, &articles[i]};
+            follower->last_id = articles[i].id;
+        }
+        follower->err = index_apply(follower->building, changes, page.items.count, &follower->start);
+    }
+    mirai_arena_free(&arena);
+}
+
+static void write_swap(struct follower *follower)
+{
+    struct index *building = follower->building;
+    follower->building = NULL;
+    follower->documents = catalog_count(index_catalog(building));
+    follower->reached = index_position(building);
+    follower->err = generations_swap(follower->generations, building);
+}
+
+static void on_work(struct mirai_job *job, void *thread)
+{
+    struct follower *follower = (struct follower *)((char *)job - offsetof(struct follower, job));
+    (void)thread;
+    switch (follower->kind) {
+    case WRITE_CHANGES:
+        write_changes(follower);
+        break;
+    case WRITE_BEGIN:
+        follower->err = generations_build(follower->generations, &follower->building);
+        break;
+    case WRITE_EXPORT:
+        write_export(follower);
+        break;
+    case WRITE_SWAP:
+        write_swap(follower);
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------ loop thread */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct follower *follower = timer->data;
+    if (follower->state == FOLLOWER_IDLE || follower->state == FOLLOWER_WAITING) {
+        follower->hinted = true;
+        step(follower);
+    }
+}
+
+static void rest(struct follower *follower, enum follower_state state, uint64_t ms)
+{
+    follower->state = state;
+    uv_timer_start(&follower->timer, on_timer, ms, 0);
+}
+
+static void retry(struct follower *follower, const char *what, int err)
+{
+    mirai_counter_add(follower->failures, 1);
+    if (follower->retry_ms == RETRY_FIRST_MS) {
+        mirai_log(WARNING, "the index cannot follow the store; trying again", MIRAI_LOG_Z("what", what),
+                  MIRAI_LOG_Z("reason", mirai_error_slug(err)));
+    }
+    rest(follower, FOLLOWER_WAITING, follower->retry_ms);
+    follower->retry_ms =
+        follower->retry_ms * 2 > RETRY_LONGEST_MS ? RETRY_LONGEST_MS : follower->retry_ms * 2;
+}
+
+static void begin_rebuild(struct follower *follower, const char *reason)
+{
+    mirai_log(INFO, "rebuilding the index", MIRAI_LOG_Z("reason", reason));
+    mirai_counter_add(follower->rebuilds, 1);
+    follower->wanted = false;
+    follower->status.rebuilding = true;
+    follower->after_id = 0;
+    follower->exported = false;
+    follower->changes_next = false;
+}
+
+static void end_rebuild(struct follower *follower)
+{
+    generations_abandon(follower->building);
+    follower->building = NULL;
+    follower->status.rebuilding = false;
+}
+
+static void after_changes(struct follower *follower)
+{
+    follower->status.position = follower->reached;
+    follower->status.documents = follower->documents;
+    mirai_gauge_set(follower->documents_gauge, (int64_t)follower->documents);
+    mirai_gauge_set(follower->seq_gauge, follower->reached.seq);
+    follower->behind = follower->more;
+    follower->lost |= follower->reset;
+    if (follower->reset && !follower->status.rebuilding) {
+        begin_rebuild(follower, follower->reached.epoch[0] == '\0' ? "no index yet"
+                                                                   : "the store's feed has no such position");
+    }
+}
+
+static void after_export(struct follower *follower)
+{
+    if (follower->reset) { /* the store was restored meanwhile */
+        end_rebuild(follower);
+        follower->wanted = true;
+        return;
+    }
+    if (follower->count == 0) {
+        follower->exported = true;
+    } else {
+        follower->after_id = follower->last_id;
+    }
+}
+
+static void after_swap(struct follower *follower)
+{
+    follower->status.rebuilding = false;
+    follower->status.complete = true;
+    follower->lost = false;
+    follower->status.position = follower->reached;
+    follower->status.documents = follower->documents;
+    follower->behind = true;
+    mirai_gauge_set(follower->documents_gauge, (int64_t)follower->documents);
+    mirai_log(INFO, "new index in use", MIRAI_LOG_I("articles", (int64_t)follower->documents));
+}
+
+static void on_written(struct mirai_job *job)
+{
+    struct follower *follower = (struct follower *)((char *)job - offsetof(struct follower, job));
+    follower->state = FOLLOWER_IDLE;
+    mirai_buf_free(&follower->page);
+    if (follower->err != 0) {
+        if (follower->kind == WRITE_CHANGES && follower->err == MIRAI_E_INVALID) {
+            follower->wanted = !follower->status.rebuilding; /* the file is damaged */
+            follower->lost = true;
+        } else if (follower->kind != WRITE_CHANGES) {
+            end_rebuild(follower);
+            follower->wanted = true;
+        }
+        if (!follower->stopping) {
+            retry(follower, "write", follower->err);
+        }
+        return;
+    }
+    follower->retry_ms = RETRY_FIRST_MS;
+    switch (follower->kind) {
+    case WRITE_CHANGES:
+        after_changes(follower);
+        break;
+    case WRITE_EXPORT:
+        after_export(follower);
+        break;
+    case WRITE_SWAP:
+        after_swap(follower);
+        break;
+    case WRITE_BEGIN:
+        break;
+    }
+    step(follower);
+}
+
+static void write_page(struct follower *follower, enum write_kind kind)
+{
+    follower->kind = kind;
+    follower->state = FOLLOWER_WRITING;
+    follower->job = (struct mirai_job){.work = on_work, .done = on_written};
+    mirai_pool_submit(follower->writer, &follower->job); /* its queue has room: there is one job */
+}
+
+static void on_page(struct follower *follower, const struct mirai_rpc_reply *reply, enum write_kind kind)
+{
+    follower->call = NULL;
+    follower->state = FOLLOWER_IDLE;
+    if (follower->stopping) {
+        return;
+    }
+    if (reply->status != 0) {
+        retry(follower, kind == WRITE_CHANGES ? "changes.since" : "article.export", reply->status);
+        return;
+    }
+    follower->page.len = 0;
+    mirai_buf_append_str(&follower->page, reply->result);
+    write_page(follower, kind);
+}
+
+static void on_changes(void *data, const struct mirai_rpc_reply *reply)
+{
+    on_page(data, reply, WRITE_CHANGES);
+}
+
+static void on_export(void *data, const struct mirai_rpc_reply *reply)
+{
+    on_page(data, reply, WRITE_EXPORT);
+}
+
+static struct mirai_context pull_context(void)
+{
+    struct mirai_context context = mirai_context_system();
+    context.deadline_ms = mirai_monotonic_ms() + PULL_MS;
+    return context;
+}
+
+static void pull_changes(struct follower *follower)
+{
+    struct mirai_changes_since params = {0};
+    struct mirai_context context = pull_context();
+    mirai_set(changes_since, &params, epoch, mirai_str(follower->status.position.epoch));
+    mirai_set(changes_since, &params, seq, follower->status.position.seq);
+    mirai_set(changes_since, &params, limit, CHANGES_MAX);
+    follower->hinted = false;
+    follower->behind = false;
+    follower->state = FOLLOWER_PULLING;
+    follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_changes_since, &context, &params,
+                                       on_changes, follower);
+}
+
+static void pull_export(struct follower *follower)
+{
+    struct mirai_article_export params = {0};
+    struct mirai_context context = pull_context();
+    mirai_set(article_export, &params, after_id, follower->after_id);
+    mirai_set(article_export, &params, limit, EXPORT_MAX);
+    follower->state = FOLLOWER_EXPORTING;
+    follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_article_export, &context, &params,
+                                       on_export, follower);
+}
+
+/* While building: the next page of the export, but changes of the current file in between. */
+static void step_rebuild(struct follower *follower)
+{
+    bool current_follows = follower->status.complete && !follower->lost;
+    if (current_follows && follower->changes_next && (follower->hinted || follower->behind)) {
+        follower->changes_next = false;
+        pull_changes(follower);
+        return;
+    }
+    follower->changes_next = true;
+    if (follower->building == NULL) {
+        write_page(follower, WRITE_BEGIN);
+    } else if (follower->exported) {
+        write_page(follower, WRITE_SWAP);
+    } else {
+        pull_export(follower);
+    }
+}
+
+/* From idle: begin whatever is next. */
+static void step(struct follower *follower)
+{
+    uv_timer_stop(&follower->timer);
+    if (follower->stopping) {
+        follower->state = FOLLOWER_STOPPED;
+        return;
+    }
+    if (follower->wanted && !follower->status.rebuilding) {
+        begin_rebuild(follower, "asked for");
+    }
+    if (follower->status.rebuilding) {
+        step_rebuild(follower);
+    } else if (follower->hinted || follower->behind) {
+        pull_changes(follower);
+    } else {
+        rest(follower, FOLLOWER_IDLE, follower->period_ms);
+    }
+}
+
+void follower_hint(struct follower *follower)
+{
+    follower->hinted = true;
+    if (follower->state == FOLLOWER_IDLE && !follower->stopping) {
+        step(follower);
+    }
+}
+
+void follower_rebuild(struct follower *follower)
+{
+    follower->wanted |= !follower->status.rebuilding;
+    follower_hint(follower);
+}
+
+void follower_set_period(struct follower *follower, uint64_t ms)
+{
+    follower->period_ms = ms;
+}
+
+struct follower_status follower_status(const struct follower *follower)
+{
+    return follower->status;
+}
+
+bool follower_busy(const struct follower *follower)
+{
+    return follower->state == FOLLOWER_WRITING;
+}
+
+void follower_stop(struct follower *follower)
+{
+    follower->stopping = true;
+    if (follower->call != NULL) {
+        mirai_rpc_cancel(follower->call);
+        follower->call = NULL;
+        follower->state = FOLLOWER_STOPPED;
+    }
+    uv_timer_stop(&follower->timer);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void follower_free(struct follower *follower)
+{
+    if (follower == NULL) {
+        return;
+    }
+    follower_stop(follower);
+    if (follower->writer != NULL) {
+        mirai_pool_free(follower->writer);
+    }
+    generations_abandon(follower->building);
+    mirai_buf_free(&follower->page);
+    uv_close((uv_handle_t *)&follower->timer, on_closed);
+}
+
+struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
+                              struct mirai_rpc_client *store)
+{
+    static const struct mirai_pool_options options = {
+        .name = "search-writer", .threads = 1, .queue_max = 2, .batch_max = 1};
+    struct follower *follower = mirai_alloc(sizeof(*follower));
+    struct generation *generation = generations_acquire(generations);
+    *follower = (struct follower){.loop = loop,
+                                  .generations = generations,
+                                  .store = store,
+                                  .retry_ms = RETRY_FIRST_MS,
+                                  .period_ms = PERIOD_MS};
+    follower->status.position = index_position(generation_index(generation));
+    follower->status.documents = catalog_count(index_catalog(generation_index(generation)));
+    follower->status.complete = follower->status.position.epoch[0] != '\0';
+    generation_release(generation);
+    follower->documents_gauge = mirai_metric_gauge("mirai_search_documents", "Articles in the index", NULL);
+    follower->seq_gauge =
+        mirai_metric_gauge("mirai_search_feed_seq", "Position in the store's change feed", NULL);
+    follower->freshness = mirai_metric_histogram("mirai_search_freshness_seconds",
+                                                 "Time from a change's commit until it can be found", NULL);
+    follower->failures = mirai_metric_counter("mirai_search_follow_failures_total",
+                                              "Pulls and writes that failed and were tried again", NULL);
+    follower->rebuilds = mirai_metric_counter("mirai_search_rebuilds_total", "Rebuilds of the index", NULL);
+    mirai_gauge_set(follower->documents_gauge, (int64_t)follower->status.documents);
+    uv_timer_init(loop, &follower->timer);
+    follower->timer.data = follower;
+    follower->writer = mirai_pool_new(loop, &options);
+    if (follower->writer == NULL) {
+        uv_close((uv_handle_t *)&follower->timer, on_closed);
+        return NULL;
+    }
+    rest(follower, FOLLOWER_IDLE, 0);
+    return follower;
+}

@@ -1,0 +1,43 @@
+/* Keeps the index up to date: pulls the store's change feed, and builds a new file when the position is lost.
+ */
+#ifndef SEARCH_FOLLOWER_H
+#define SEARCH_FOLLOWER_H
+
+#include "libcommon/rpc.h"
+#include "services/search-index/generations.h"
+
+#include <uv.h>
+
+struct follower;
+
+/* Loop thread, as all of this. Follows at once: `hint` may arrive from now on. NULL when a thread cannot be
+ * made. */
+struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
+                              struct mirai_rpc_client *store);
+
+/* Something changed in the store (or may have): pull now. */
+void follower_hint(struct follower *follower);
+
+/* Build a new file from all articles; what answers now goes on answering, and is kept fresh, until it is
+ * ready. */
+void follower_rebuild(struct follower *follower);
+
+/* Begin no new work; what is being written is finished. */
+void follower_stop(struct follower *follower);
+bool follower_busy(const struct follower *follower);
+
+/* After follower_stop and before the store's client is freed. Waits for the writer thread. */
+void follower_free(struct follower *follower);
+
+/* How often to pull without a hint. */
+void follower_set_period(struct follower *follower, uint64_t ms);
+
+struct follower_status {
+    struct index_position position; /* of the file that answers */
+    bool rebuilding;
+    bool complete; /* the file has held all articles of some moment */
+    uint64_t documents;
+};
+struct follower_status follower_status(const struct follower *follower);
+
+#endif

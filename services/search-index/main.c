@@ -1,0 +1,120 @@
+/* mirai-search-index: full-text search over the articles, rebuilt from the store at any time. */
+#include "libcommon/config.h"
+#include "libcommon/log.h"
+#include "services/search-index/methods.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* Between pulls when the store is configured by address, so that no hints can be subscribed to. */
+#define REMOTE_PERIOD_MS 100
+
+static void on_hint(void *data, struct mirai_str message)
+{
+    (void)message; /* the position in it is not needed: the pull tells */
+    follower_hint(((struct search_index *)data)->follower);
+}
+
+static void on_damage(void *data)
+{
+    follower_rebuild(((struct search_index *)data)->follower);
+}
+
+static int search_start(struct mirai_runtime *runtime)
+{
+    struct search_index *state = runtime->state;
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof(dir), "%s/search-index@%s", mirai_config_str(MIRAI_CONFIG_DATA_DIR),
+             mirai_config_str(MIRAI_CONFIG_INSTANCE));
+    mkdir(mirai_config_str(MIRAI_CONFIG_DATA_DIR), 0750); /* may be there */
+    state->model = analyzer_model_open();
+    state->generations = state->model != NULL ? generations_open(dir, state->model) : NULL;
+    if (state->generations == NULL) {
+        analyzer_model_close(state->model);
+        return MIRAI_E_INTERNAL;
+    }
+    state->store = mirai_service_client(runtime->loop, "knowledge-store");
+    state->follower = follower_new(runtime->loop, state->generations, state->store);
+    const struct searcher_options options = {.loop = runtime->loop,
+                                             .generations = state->generations,
+                                             .model = state->model,
+                                             .threads = mirai_config_size(MIRAI_CONFIG_SEARCH_READERS),
+                                             .queue_max = mirai_config_size(MIRAI_CONFIG_RPC_QUEUE_MAX),
+                                             .timeout_ms =
+                                                 (uint64_t)mirai_config_int(MIRAI_CONFIG_SEARCH_TIMEOUT_MS),
+                                             .damaged = on_damage,
+                                             .data = state};
+    state->searcher = searcher_new(&options);
+    if (state->follower == NULL || state->searcher == NULL) {
+        return MIRAI_E_INTERNAL;
+    }
+    if (mirai_config_str(MIRAI_CONFIG_STORE_ENDPOINTS)[0] != '\0') {
+        follower_set_period(state->follower, REMOTE_PERIOD_MS);
+    }
+    state->feed = mirai_subscriber_new(runtime->loop, "knowledge-store",
+                                       mirai_config_str(MIRAI_CONFIG_RUN_DIR), "", on_hint, state);
+    return 0;
+}
+
+static void search_drain(struct mirai_runtime *runtime)
+{
+    follower_stop(((struct search_index *)runtime->state)->follower);
+}
+
+static bool search_busy(struct mirai_runtime *runtime)
+{
+    return follower_busy(((struct search_index *)runtime->state)->follower);
+}
+
+static void search_stop(struct mirai_runtime *runtime)
+{
+    struct search_index *state = runtime->state;
+    if (state->feed != NULL) {
+        mirai_subscriber_free(state->feed);
+    }
+    searcher_free(state->searcher);
+    follower_free(state->follower);
+    mirai_rpc_client_free(state->store);
+    generations_close(state->generations);
+    analyzer_model_close(state->model);
+}
+
+static size_t search_status(struct mirai_runtime *runtime, struct mirai_buf *pairs)
+{
+    struct follower_status status = follower_status(((struct search_index *)runtime->state)->follower);
+    mirai_mp_write_cstr(pairs, "documents");
+    mirai_mp_write_int(pairs, (int64_t)status.documents);
+    mirai_mp_write_cstr(pairs, "epoch");
+    mirai_mp_write_cstr(pairs, status.position.epoch);
+    mirai_mp_write_cstr(pairs, "seq");
+    mirai_mp_write_int(pairs, status.position.seq);
+    mirai_mp_write_cstr(pairs, "rebuilding");
+    mirai_mp_write_bool(pairs, status.rebuilding);
+    return 4;
+}
+
+/* Without a first complete index an answer would be wrong, not merely old. */
+static int search_health(struct mirai_runtime *runtime)
+{
+    return follower_status(((struct search_index *)runtime->state)->follower).complete ? 0
+                                                                                       : MIRAI_E_UNAVAILABLE;
+}
+
+static const struct mirai_service search_service = {
+    .name = "search-index",
+    .summary = "full-text search over the articles",
+    .methods = search_methods,
+    .start = search_start,
+    .drain = search_drain,
+    .busy = search_busy,
+    .stop = search_stop,
+    .status = search_status,
+    .health = search_health,
+};
+
+int main(int argc, char **argv)
+{
+    struct search_index state = {0};
+    return mirai_service_run(&search_service, argc, argv, &state);
+}

@@ -1,0 +1,51 @@
+/* Searches on reader threads: each with its own connection, analyzer and workspace; replies return on the
+ * loop. */
+#ifndef SEARCH_SEARCHER_H
+#define SEARCH_SEARCHER_H
+
+#include "libcommon/pool.h"
+#include "libcommon/rpc.h"
+#include "proto/messages.h"
+#include "services/search-index/generations.h"
+
+struct searcher_options {
+    uv_loop_t *loop;
+    struct generations *generations;
+    struct analyzer_model *model;
+    size_t threads;
+    size_t queue_max;
+    uint64_t timeout_ms;         /* longest time of one search */
+    void (*damaged)(void *data); /* on the loop: a search met a corrupt page */
+    void *data;
+};
+
+struct searcher;
+
+/* Loop thread, as all of this. NULL when a thread cannot be made. */
+struct searcher *searcher_new(const struct searcher_options *options);
+void searcher_free(struct searcher *searcher);
+
+/* A search or suggestion being answered. `params` and `arena` are filled by the method's handler. */
+struct search_job {
+    struct mirai_job job;
+    struct searcher *searcher;
+    struct mirai_rpc_request *request;
+    struct mirai_arena arena;
+    bool suggest;
+    union {
+        struct mirai_search_query query;
+        struct mirai_suggest_query suggestion;
+    } params;
+    uint64_t deadline_us;
+    int err;
+    bool damaged;
+    struct mirai_buf answer;
+};
+
+struct search_job *search_job_new(struct searcher *searcher, struct mirai_rpc_request *request);
+void search_job_free(struct search_job *job);
+
+/* Takes the job over and answers its request. */
+void searcher_submit(struct search_job *job);
+
+#endif
