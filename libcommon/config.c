@@ -32,11 +32,11 @@ enum source {
 struct row {
     const char *name; /* without MIRAI_ */
     enum kind kind;
+    unsigned flags;       /* KIND_STR */
     const char *fallback; /* default, as text */
     int64_t min, max;     /* KIND_INT */
     const char *unit;     /* KIND_INT */
     const char *choices;  /* KIND_ENUM: "a|b|c" */
-    unsigned flags;       /* KIND_STR */
     const char *help;
 };
 

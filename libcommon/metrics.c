@@ -19,17 +19,17 @@ enum type {
 
 #define CACHE_LINE 64
 
-/* One time series. Two threads that count different things must not fight for one cache line. */
+/* One time series. It begins a cache line: two threads that count different things must not fight for one. */
 struct sample {
-    struct sample *next;
-    const char *labels;         /* never NULL */
-    double (*read)(void *data); /* NULL: the value is below */
-    void *data;
     _Alignas(CACHE_LINE) union {
         struct mirai_counter counter;
         struct mirai_gauge gauge;
         struct mirai_histogram histogram;
     };
+    struct sample *next;
+    const char *labels;         /* never NULL */
+    double (*read)(void *data); /* NULL: the value is above */
+    void *data;
 };
 
 /* All series of one name. */

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,16 +44,21 @@ static double read_start_time(void *started_ms)
     return (double)*(const int64_t *)started_ms / 1000;
 }
 
+/* The second number of /proc/self/statm, in pages (proc(5)). */
 int64_t mirai_process_rss(void)
 {
-    long pages = 0;
+    char line[128];
+    int64_t pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%*d %ld", &pages) != 1) {
-            pages = 0;
-        }
-        fclose(file);
+    if (file == NULL) {
+        return 0;
     }
+    if (fgets(line, sizeof(line), file) != NULL) {
+        char *end;
+        strtoll(line, &end, 10);
+        pages = strtoll(end, NULL, 10);
+    }
+    fclose(file);
     return pages * sysconf(_SC_PAGESIZE);
 }
 

@@ -19,7 +19,7 @@
 #define EXIT_USAGE    2
 #define DRAIN_POLL_MS 10
 #define CLOSE_MS      1000 /* longest wait for handles that stop() should have closed */
-#define LAG_PERIOD_MS 1000
+#define LAG_PERIOD_MS UINT64_C(1000)
 
 extern char **environ;
 
