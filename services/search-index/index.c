@@ -297,7 +297,7 @@ static int load_meta(struct index *index)
 static size_t split_tags(struct mirai_str joined, struct mirai_str tags[50])
 {
     size_t count = 0;
-    const char *end = joined.data + joined.len;
+    const char *end = joined.len != 0 ? joined.data + joined.len : joined.data;
     for (const char *p = joined.data; p < end && count < 50;) {
         const char *newline = memchr(p, '\n', (size_t)(end - p));
         const char *stop = newline != NULL ? newline : end;

@@ -227,6 +227,9 @@ struct mirai_str snippet_make(const struct query *query, struct mirai_str body, 
     struct normalized text = {0};
     struct matches matches;
     struct writer writer = {0};
+    if (body.len == 0) {
+        return MIRAI_STR("");
+    }
     body = mirai_utf8_prefix(body, BODY_MAX);
     matches.len = 0;
     normalize(&text, body, true);

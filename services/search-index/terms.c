@@ -173,6 +173,9 @@ static bool is_heading(const char *line, const char *end)
 
 void terms_add_markdown(struct terms *terms, struct mirai_str markdown)
 {
+    if (markdown.len == 0) {
+        return;
+    }
     const char *end = markdown.data + markdown.len;
     const char *pending = markdown.data; /* body lines not yet added */
     for (const char *line = markdown.data; line < end;) {
