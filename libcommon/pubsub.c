@@ -20,11 +20,10 @@ struct mirai_publisher {
 struct mirai_publisher *mirai_publisher_new(const char *url)
 {
     struct mirai_publisher *publisher = mirai_alloc(sizeof(*publisher));
-    nng_listener listener;
     int err = nng_pub0_open(&publisher->nng);
     if (err == 0) {
         nng_socket_set_int(publisher->nng, NNG_OPT_SENDBUF, QUEUE_MAX);
-        err = rpc_listen(publisher->nng, url, &listener);
+        err = rpc_listen(publisher->nng, url);
         if (err != 0) {
             nng_close(publisher->nng);
         }

@@ -2,16 +2,12 @@
 #include "libcommon/rpc_client_internal.h"
 #include "libcommon/time.h"
 
-#include <nng/protocol/reqrep0/req.h>
 #include <stdlib.h>
 
-#define RECONNECT_MIN_MS 20
-#define RECONNECT_MAX_MS 200
-#define RECEIVE_BUFFER   4           /* frames that nng reads ahead */
-#define STRIKES_MAX      3           /* deadlines in a row without any answer: the instance is ejected */
-#define PROBE_MS         1000        /* deadline of a probe */
-#define LOSSES_MAX       5           /* a call that loses so many pipes is taken for the cause */
-#define RAW_HEADER       0x80000001u /* any id with the high bit; our own message ids do the matching */
+#define STRIKES_MAX 3           /* deadlines in a row without any answer: the instance is ejected */
+#define PROBE_MS    1000        /* deadline of a probe */
+#define LOSSES_MAX  5           /* a call that loses so many pipes is taken for the cause */
+#define RAW_HEADER  0x80000001u /* any id with the high bit; our own message ids do the matching */
 
 /* ------------------------------------------------------------------ balancing */
 
@@ -406,28 +402,6 @@ static const struct rpc_socket_events socket_events = {
     .closed = on_closed,
 };
 
-static int dial(struct rpc_instance *instance)
-{
-    nng_socket nng;
-    int err = nng_req0_open_raw(&nng);
-    if (err != 0) {
-        return err;
-    }
-    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MIRAI_RPC_FRAME_MAX + 4096);
-    nng_socket_set_int(nng, NNG_OPT_SENDBUF, 0); /* a frame that nng has taken belongs to a pipe */
-    nng_socket_set_int(nng, NNG_OPT_RECVBUF, RECEIVE_BUFFER);
-    nng_socket_set_ms(nng, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
-    nng_socket_set_ms(nng, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
-    if (rpc_socket_open(&instance->socket, instance->client->loop, nng, &socket_events, instance) != 0) {
-        return NNG_EINTERNAL;
-    }
-    err = nng_dial(nng, instance->endpoint.url, NULL, NNG_FLAG_NONBLOCK);
-    if (err != 0) {
-        rpc_instance_close(instance);
-    }
-    return err;
-}
-
 void rpc_instance_add(struct mirai_rpc_client *client, const struct rpc_endpoint *endpoint)
 {
     struct rpc_instance *instance = mirai_alloc(sizeof(*instance));
@@ -439,16 +413,15 @@ void rpc_instance_add(struct mirai_rpc_client *client, const struct rpc_endpoint
     rpc_list_append(&client->instances, &instance->link);
     client->instances_len++;
     client->open_parts++;
-    int err = dial(instance);
-    if (err != 0) {
-        mirai_log(ERROR, "cannot dial", MIRAI_LOG_Z("url", endpoint->url),
-                  MIRAI_LOG_Z("reason", nng_strerror(err)));
-        if (instance->socket.events == NULL || instance->socket.open_handles == 0) { /* nothing was opened */
-            rpc_list_remove(&instance->link);
-            client->instances_len--;
-            client->open_parts--;
-            free(instance);
+    if (rpc_socket_dial(&instance->socket, client->loop, endpoint->url, &socket_events, instance) != 0) {
+        if (rpc_socket_is_open(&instance->socket)) {
+            rpc_instance_close(instance);
+            return;
         }
+        rpc_list_remove(&instance->link);
+        client->instances_len--;
+        client->open_parts--;
+        free(instance);
     }
 }
 

@@ -92,11 +92,12 @@ void rpc_response_error(struct mirai_buf *buf, uint32_t msgid, int err, const ch
 /* Flow control: the client tells the server how many reply frames it has received on this pipe, as the
  * notification [2, "ack", [count]] (32 bits, wrapping), because nng drops a reply in silence when 64 are
  * queued for one pipe. */
-#define RPC_ACK_SIZE     12
-#define RPC_ACK_EVERY    16           /* frames received before an acknowledgement leaves alone */
-#define RPC_WINDOW       48           /* reply frames in flight on one pipe */
-#define RPC_FRAME_TARGET (256u << 10) /* a frame that has grown to this many bytes leaves, the next begins   \
-                                       */
+#define RPC_ACK_SIZE  12
+#define RPC_ACK_EVERY 16 /* frames received before an acknowledgement leaves alone */
+#define RPC_WINDOW    48 /* reply frames in flight on one pipe */
+/* A frame that has grown to this many bytes leaves, the next begins. Below malloc's threshold for mmap (128
+ * KiB). */
+#define RPC_FRAME_TARGET (96u << 10)
 void rpc_ack_write(unsigned char out[RPC_ACK_SIZE], uint32_t count);
 int rpc_ack_read(const struct rpc_message *message, uint32_t *count);
 
@@ -118,14 +119,18 @@ struct rpc_frame_metrics {
 };
 void rpc_frame_metrics_init(struct rpc_frame_metrics *metrics, const char *side);
 
-/* ------------------------------------------------------------------ an nng socket on a loop (rpc_socket.c)
- */
+/* ------------------------------------------------------------------ a socket on a loop (rpc_socket.c,
+ * rpc_ipc.c) */
+
+/* A raw REQ or REP socket. ipc:// endpoints are spoken on the loop's own thread (rpc_ipc.c): a call alone
+ * costs five times less than with libnng, whose threads hand each message on some fifteen times
+ * (tests/bench/rpc.c). All others belong to libnng. */
 
 struct rpc_socket_events {
-    void (*message)(void *data, nng_msg *msg); /* owns msg */
+    void (*message)(void *data, nng_msg *msg); /* owns msg; its header as in nng's raw mode */
     void (*pipe)(void *data, uint32_t pipe,
                  bool connected); /* all messages of a lost pipe were delivered before */
-    void (*writable)(void *data); /* after a send was refused */
+    void (*writable)(void *data); /* after a send was refused; NULL: never sends */
     void (*closed)(void *data);   /* the last event */
 };
 
@@ -135,33 +140,52 @@ struct rpc_pipe_event {
 };
 
 struct rpc_socket {
-    nng_socket nng;
     const struct rpc_socket_events *events;
     void *data;
+    struct rpc_ipc *ipc; /* NULL: the rest of the fields are in use */
+    bool waiting;        /* for writable */
+    bool closing;
+    nng_socket nng;
     uv_poll_t readable;
     uv_poll_t writable;
     uv_async_t pipes_changed;
     int send_fd; /* -1: never sends */
     int open_handles;
-    bool waiting; /* for writable */
-    bool closing;
     uv_mutex_t lock; /* guards what follows: written by nng's threads */
     struct rpc_pipe_event *changes;
     size_t changes_len;
     size_t changes_cap;
 };
 
-/* Take over `nng` (closed on failure). 0 or MIRAI_E_INTERNAL. */
+/* Accept calls at, or keep connecting to, `url`. 0, or an error with its reason logged: then
+ * rpc_socket_is_open tells whether it is to be closed. */
+int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
+                      const struct rpc_socket_events *events, void *data);
+int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
+                    const struct rpc_socket_events *events, void *data);
+/* Take over `nng` of any protocol (closed on failure). 0 or MIRAI_E_INTERNAL. */
 int rpc_socket_open(struct rpc_socket *socket, uv_loop_t *loop, nng_socket nng,
                     const struct rpc_socket_events *events, void *data);
-/* Whether a send would be taken now; if not, `writable` comes later. */
+/* Whether a send would be taken now; if not, `writable` or another pipe comes later. */
 bool rpc_socket_ready(struct rpc_socket *socket);
 /* 0: msg is gone; otherwise it is still the caller's, and `writable` comes later. */
 int rpc_socket_send(struct rpc_socket *socket, nng_msg *msg);
+/* Cut off a peer. */
+void rpc_socket_drop(struct rpc_socket *socket, uint32_t pipe);
 void rpc_socket_close(struct rpc_socket *socket);
+bool rpc_socket_is_open(const struct rpc_socket *socket);
 
-/* Listen at `url`; the file of an ipc socket is closed to others before it accepts. 0 or an nng error. */
-int rpc_listen(nng_socket nng, const char *url, nng_listener *listener);
+/* Listen with a socket of libnng at `url`; the file of an ipc socket is closed to others before it accepts. 0
+ * or an nng error. */
+int rpc_listen(nng_socket nng, const char *url);
+
+/* rpc_ipc.c: the same verbs for ipc:// URLs. open: 0 or a libuv error, after which it is to be closed all the
+ * same. */
+int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path, bool server);
+bool rpc_ipc_ready(struct rpc_ipc *ipc);
+int rpc_ipc_send(struct rpc_ipc *ipc, nng_msg *msg);
+void rpc_ipc_drop(struct rpc_ipc *ipc, uint32_t pipe);
+void rpc_ipc_close(struct rpc_ipc *ipc);
 
 /* ------------------------------------------------------------------ discovery (rpc_discovery.c) */
 

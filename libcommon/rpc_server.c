@@ -3,7 +3,6 @@
 #include "libcommon/rpc_internal.h"
 #include "libcommon/time.h"
 
-#include <nng/protocol/reqrep0/rep.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,10 +10,10 @@
 #define COPY_MAX (16u << 10) /* requests up to here are copied; larger ones keep their frame alive */
 #define KEEP_MAX (4u << 10)  /* capacity that a free request keeps */
 #define PIPE_QUEUE_MAX                                                                                       \
-    (64u << 20)           /* bytes of replies for a peer that does not take them: then it is cut off */
-#define FRAMES_PENDING 64 /* frames of all pipes that nng holds before they are handed to their pipes */
-#define LINGER_MS      50 /* time that nng gets for the last replies */
-#define PIPE_BUCKETS   64
+    (64u << 20)         /* bytes of replies for a peer that does not take them: then it is cut off */
+#define LINGER_MS    50 /* time that nng gets for the last replies */
+#define PIPE_BUCKETS 64
+#define FRAME_MIN    4096
 
 struct server_method {
     const char *name;
@@ -46,6 +45,7 @@ struct server_pipe {
     uint32_t sent;         /* reply frames handed to nng */
     uint32_t acknowledged; /* of these received by the client */
     size_t queued_bytes;
+    size_t usual;      /* bytes of a reply frame here: what the next one begins with */
     size_t references; /* requests being served */
     bool gone;
 };
@@ -65,7 +65,6 @@ struct server_request {
 
 struct mirai_rpc_server {
     struct rpc_socket socket;
-    nng_listener listener;
     uv_idle_t flush; /* active while a reply waits: the loop must not block before it left */
     uv_timer_t linger;
     int open_handles;
@@ -167,6 +166,7 @@ static struct server_pipe *add_pipe(struct mirai_rpc_server *server, uint32_t id
 {
     struct server_pipe *pipe = mirai_alloc(sizeof(*pipe));
     pipe->id = id;
+    pipe->usual = FRAME_MIN;
     rpc_list_init(&pipe->dirty);
     rpc_list_init(&pipe->frames);
     rpc_list_append(&server->pipes[id % PIPE_BUCKETS], &pipe->link);
@@ -207,7 +207,14 @@ static void release_pipe(struct server_pipe *pipe)
     }
 }
 
-/* Hand the first frame of the pipe to nng. False: not now. */
+/* Grow at once, shrink slowly. */
+static void learn_usual(struct server_pipe *pipe, size_t bytes)
+{
+    size_t usual = bytes > pipe->usual ? bytes : pipe->usual - (pipe->usual - bytes) / 8;
+    pipe->usual = usual < FRAME_MIN ? FRAME_MIN : usual > RPC_FRAME_TARGET ? RPC_FRAME_TARGET : usual;
+}
+
+/* Hand the first frame of the pipe to the socket. False: not now. */
 static bool send_frame(struct mirai_rpc_server *server, struct server_pipe *pipe)
 {
     struct reply_frame *frame = RPC_LIST_OWNER(pipe->frames.next, struct reply_frame, link);
@@ -219,6 +226,7 @@ static bool send_frame(struct mirai_rpc_server *server, struct server_pipe *pipe
         return false;
     }
     pipe->sent++;
+    learn_usual(pipe, bytes);
     pipe->queued_bytes -= bytes;
     mirai_counter_add(server->metrics.frames_sent, 1);
     mirai_counter_add(server->metrics.messages_sent, frame->replies);
@@ -277,7 +285,7 @@ static void queue_response(struct mirai_rpc_server *server, struct server_pipe *
         frame = RPC_LIST_OWNER(pipe->frames.prev, struct reply_frame, link);
     }
     if (frame == NULL || nng_msg_len(frame->msg) + size > RPC_FRAME_TARGET) {
-        frame = new_reply_frame(pipe, size > 4096 ? size : 4096);
+        frame = new_reply_frame(pipe, size > pipe->usual ? size : pipe->usual);
     } else if (nng_msg_capacity(frame->msg) < nng_msg_len(frame->msg) + size) {
         nng_msg_reserve(frame->msg,
                         2 * (nng_msg_len(frame->msg) + size)); /* nng itself grows by what is asked */
@@ -291,7 +299,7 @@ static void queue_response(struct mirai_rpc_server *server, struct server_pipe *
     if (pipe->queued_bytes > PIPE_QUEUE_MAX) {
         mirai_log(WARNING, "client does not take its replies: cut off", MIRAI_LOG_I("pipe", pipe->id));
         drop_replies(pipe);
-        nng_pipe_close((nng_pipe){.id = pipe->id});
+        rpc_socket_drop(&server->socket, pipe->id);
         return;
     }
     mark_dirty(server, pipe);
@@ -634,21 +642,6 @@ static const struct rpc_socket_events socket_events = {
     .closed = on_socket_closed,
 };
 
-static int open_socket(struct mirai_rpc_server *server, uv_loop_t *loop, const char *url)
-{
-    nng_socket nng;
-    int err = nng_rep0_open_raw(&nng);
-    if (err != 0) {
-        return err;
-    }
-    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MIRAI_RPC_FRAME_MAX + 4096);
-    nng_socket_set_int(nng, NNG_OPT_SENDBUF, FRAMES_PENDING);
-    if (rpc_socket_open(&server->socket, loop, nng, &socket_events, server) != 0) {
-        return NNG_EINTERNAL;
-    }
-    return rpc_listen(nng, url, &server->listener);
-}
-
 struct mirai_rpc_server *mirai_rpc_server_new(const struct mirai_rpc_server_options *options)
 {
     struct mirai_rpc_server *server = mirai_alloc(sizeof(*server));
@@ -675,11 +668,8 @@ struct mirai_rpc_server *mirai_rpc_server_new(const struct mirai_rpc_server_opti
     server->flush.data = server;
     server->linger.data = server;
     server->open_handles = 2;
-    int err = open_socket(server, options->loop, options->url);
-    if (err != 0) {
-        mirai_log(ERROR, "cannot listen for calls", MIRAI_LOG_Z("url", options->url),
-                  MIRAI_LOG_Z("reason", nng_strerror(err)));
-        if (server->socket.open_handles > 0) {
+    if (rpc_socket_listen(&server->socket, options->loop, options->url, &socket_events, server) != 0) {
+        if (rpc_socket_is_open(&server->socket)) {
             rpc_socket_close(&server->socket);
         } else {
             on_socket_closed(server);

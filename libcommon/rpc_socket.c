@@ -1,10 +1,16 @@
 #include "libcommon/log.h"
 #include "libcommon/rpc_internal.h"
 
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
 #include <poll.h>
 #include <stdlib.h>
 
-#define FRAMES_PER_TURN 64 /* taken before other handles of the loop have their turn */
+#define FRAMES_PER_TURN  64 /* taken before other handles of the loop have their turn */
+#define FRAMES_PENDING   64 /* replies for all pipes that nng holds before it hands them to their pipes */
+#define RECEIVE_BUFFER   4  /* frames that nng reads ahead */
+#define RECONNECT_MIN_MS 20
+#define RECONNECT_MAX_MS 200
 
 static void socket_receive(struct rpc_socket *socket, size_t max)
 {
@@ -128,6 +134,9 @@ bool rpc_socket_ready(struct rpc_socket *socket)
     if (socket->waiting || socket->closing) {
         return false;
     }
+    if (socket->ipc != NULL) {
+        return rpc_ipc_ready(socket->ipc);
+    }
     if (poll(&pollfd, 1, 0) == 1) {
         return true;
     }
@@ -137,13 +146,26 @@ bool rpc_socket_ready(struct rpc_socket *socket)
 
 int rpc_socket_send(struct rpc_socket *socket, nng_msg *msg)
 {
-    if (socket->closing || nng_sendmsg(socket->nng, msg, NNG_FLAG_NONBLOCK) != 0) {
-        if (!socket->closing) {
-            wait_writable(socket);
-        }
+    if (socket->closing) {
+        return MIRAI_E_UNAVAILABLE;
+    }
+    if (socket->ipc != NULL) {
+        return rpc_ipc_send(socket->ipc, msg);
+    }
+    if (nng_sendmsg(socket->nng, msg, NNG_FLAG_NONBLOCK) != 0) {
+        wait_writable(socket);
         return MIRAI_E_OVERLOADED;
     }
     return 0;
+}
+
+void rpc_socket_drop(struct rpc_socket *socket, uint32_t pipe)
+{
+    if (socket->ipc != NULL) {
+        rpc_ipc_drop(socket->ipc, pipe);
+    } else {
+        nng_pipe_close((nng_pipe){.id = pipe});
+    }
 }
 
 void rpc_socket_close(struct rpc_socket *socket)
@@ -152,6 +174,10 @@ void rpc_socket_close(struct rpc_socket *socket)
         return;
     }
     socket->closing = true;
+    if (socket->ipc != NULL) {
+        rpc_ipc_close(socket->ipc);
+        return;
+    }
     /* nng owns the descriptors: the loop lets go of them first. */
     uv_close((uv_handle_t *)&socket->readable, on_handle_closed);
     if (socket->send_fd >= 0) {
@@ -161,21 +187,88 @@ void rpc_socket_close(struct rpc_socket *socket)
     uv_close((uv_handle_t *)&socket->pipes_changed, on_handle_closed);
 }
 
-int rpc_listen(nng_socket nng, const char *url, nng_listener *listener)
+/* ------------------------------------------------------------------ URLs */
+
+int rpc_listen(nng_socket nng, const char *url)
 {
-    int err = nng_listener_create(listener, nng, url);
+    nng_listener listener;
+    int err = nng_listener_create(&listener, nng, url);
     if (err != 0) {
         return err;
     }
     if (strncmp(url, "ipc:", 4) == 0) {
         /* nng sets the mode between bind(2) and listen(2). */
-        err = nng_listener_set_int(*listener, NNG_OPT_IPC_PERMISSIONS, 0660);
+        err = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, 0660);
     }
     if (err == 0) {
-        err = nng_listener_start(*listener, 0);
+        err = nng_listener_start(listener, 0);
     }
     if (err != 0) {
-        nng_listener_close(*listener);
+        nng_listener_close(listener);
     }
     return err;
+}
+
+/* The path of "ipc:///run/x.sock", or NULL. */
+static const char *ipc_path(const char *url)
+{
+    return strncmp(url, "ipc://", 6) == 0 ? url + 6 : NULL;
+}
+
+static int failed(const char *what, const char *url, const char *reason)
+{
+    mirai_log(ERROR, what, MIRAI_LOG_Z("url", url), MIRAI_LOG_Z("reason", reason));
+    return MIRAI_E_INTERNAL;
+}
+
+int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
+                      const struct rpc_socket_events *events, void *data)
+{
+    *socket = (struct rpc_socket){.events = events, .data = data};
+    if (ipc_path(url) != NULL) {
+        int err = rpc_ipc_open(socket, loop, ipc_path(url), true);
+        return err == 0 ? 0 : failed("cannot listen for calls", url, uv_strerror(err));
+    }
+    nng_socket nng;
+    int err = nng_rep0_open_raw(&nng);
+    if (err != 0) {
+        return failed("cannot listen for calls", url, nng_strerror(err));
+    }
+    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MIRAI_RPC_FRAME_MAX + 4096);
+    nng_socket_set_int(nng, NNG_OPT_SENDBUF, FRAMES_PENDING);
+    if (rpc_socket_open(socket, loop, nng, events, data) != 0) {
+        return failed("cannot listen for calls", url, "out of descriptors");
+    }
+    err = rpc_listen(nng, url);
+    return err == 0 ? 0 : failed("cannot listen for calls", url, nng_strerror(err));
+}
+
+int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
+                    const struct rpc_socket_events *events, void *data)
+{
+    *socket = (struct rpc_socket){.events = events, .data = data};
+    if (ipc_path(url) != NULL) {
+        int err = rpc_ipc_open(socket, loop, ipc_path(url), false);
+        return err == 0 ? 0 : failed("cannot dial", url, uv_strerror(err));
+    }
+    nng_socket nng;
+    int err = nng_req0_open_raw(&nng);
+    if (err != 0) {
+        return failed("cannot dial", url, nng_strerror(err));
+    }
+    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MIRAI_RPC_FRAME_MAX + 4096);
+    nng_socket_set_int(nng, NNG_OPT_SENDBUF, 0); /* a frame that nng has taken belongs to a pipe */
+    nng_socket_set_int(nng, NNG_OPT_RECVBUF, RECEIVE_BUFFER);
+    nng_socket_set_ms(nng, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
+    nng_socket_set_ms(nng, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
+    if (rpc_socket_open(socket, loop, nng, events, data) != 0) {
+        return failed("cannot dial", url, "out of descriptors");
+    }
+    err = nng_dial(nng, url, NULL, NNG_FLAG_NONBLOCK);
+    return err == 0 ? 0 : failed("cannot dial", url, nng_strerror(err));
+}
+
+bool rpc_socket_is_open(const struct rpc_socket *socket)
+{
+    return socket->ipc != NULL || socket->open_handles > 0;
 }
