@@ -137,9 +137,9 @@ static void append_label_value(struct mirai_buf *out, struct mirai_str value)
 static void append_labels(struct mirai_buf *out, const struct exposition_source *source,
                           struct mirai_str labels, const char *bound)
 {
-    mirai_buf_append_str(out, MIRAI_STR("{service=\""));
+    mirai_buf_append_str(out, MIRAI_STR("{daemon=\""));
     append_label_value(out, source->service);
-    mirai_buf_append_str(out, MIRAI_STR("\",instance_name=\""));
+    mirai_buf_append_str(out, MIRAI_STR("\",daemon_instance=\""));
     append_label_value(out, source->instance);
     mirai_buf_append_char(out, '"');
     if (labels.len > 0) {
