@@ -15,6 +15,8 @@
 #define RETRY_LONGEST_MS 1000
 #define PERIOD_MS        1000 /* between pulls without a hint */
 
+#define IDLE_MS          200 /* without a write, until the writer tidies up */
+
 /* What is being done; one thing at a time. */
 enum follower_state {
     FOLLOWER_IDLE,
@@ -76,14 +78,28 @@ static void step(struct follower *follower);
 
 /* ------------------------------------------------------------------ writer thread */
 
+/* Decode the page; what is wrong with one that cannot be read goes to the log, because following stops there.
+ */
+static int decode_page(struct follower *follower, const struct mirai_message *message,
+                       struct mirai_arena *arena, void *out)
+{
+    struct mirai_faults faults = {0};
+    int err = mirai_message_decode(message, mirai_buf_str(&follower->page), MIRAI_INNER, arena, out, &faults);
+    if (err != 0) {
+        mirai_log(ERROR, "unreadable page from the store", MIRAI_LOG_Z("message", message->name),
+                  MIRAI_LOG_Z("path", faults.count > 0 ? faults.list[0].path : ""),
+                  MIRAI_LOG_Z("problem", faults.count > 0 ? faults.list[0].problem : ""));
+    }
+    return err == MIRAI_E_INVALID ? MIRAI_E_UNPROCESSABLE : err; /* INVALID is a damaged file */
+}
+
 static void write_changes(struct follower *follower)
 {
     struct mirai_arena arena = {0};
     struct mirai_changes page;
     struct generation *generation = generations_acquire(follower->generations);
     struct index *index = generation_index(generation);
-    follower->err = mirai_message_decode(&mirai_message_changes, mirai_buf_str(&follower->page), MIRAI_INNER,
-                                         &arena, &page, NULL);
+    follower->err = decode_page(follower, &mirai_message_changes, &arena, &page);
     if (follower->err == 0 && !page.reset && page.items.count > 0) {
         const struct mirai_change *items = MIRAI_ITEMS(change, &page.items);
         struct index_change *changes = mirai_arena_alloc(&arena, page.items.count * sizeof(*changes));
@@ -118,8 +134,7 @@ static void write_export(struct follower *follower)
 {
     struct mirai_arena arena = {0};
     struct mirai_article_export_page page;
-    follower->err = mirai_message_decode(&mirai_message_article_export_page, mirai_buf_str(&follower->page),
-                                         MIRAI_INNER, &arena, &page, NULL);
+    follower->err = decode_page(follower, &mirai_message_article_export_page, &arena, &page);
     if (follower->err == 0) {
         const struct mirai_article *articles = MIRAI_ITEMS(article, &page.items);
         struct index_change *changes = mirai_arena_alloc(&arena, (page.items.count + 1) * sizeof(*changes));
@@ -167,6 +182,20 @@ static void on_work(struct mirai_job *job, void *thread)
         write_swap(follower);
         break;
     }
+}
+
+/* Nothing to write: tidy up. Changes wait for one turn at most. */
+static void on_idle(void *thread)
+{
+    struct follower *follower = thread;
+    struct generation *generation = generations_acquire(follower->generations);
+    index_tidy(generation_index(generation));
+    generation_release(generation);
+}
+
+static void *thread_start(void *data)
+{
+    return data;
 }
 
 /* ------------------------------------------------------------------ loop thread */
@@ -274,7 +303,9 @@ static void on_written(struct mirai_job *job)
         }
         return;
     }
-    follower->retry_ms = RETRY_FIRST_MS;
+    if (follower->kind != WRITE_BEGIN) {
+        follower->retry_ms = RETRY_FIRST_MS;
+    }
     switch (follower->kind) {
     case WRITE_CHANGES:
         after_changes(follower);
@@ -458,8 +489,6 @@ void follower_free(struct follower *follower)
 struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
                               struct mirai_rpc_client *store)
 {
-    static const struct mirai_pool_options options = {
-        .name = "search-writer", .threads = 1, .queue_max = 2, .batch_max = 1};
     struct follower *follower = mirai_alloc(sizeof(*follower));
     struct generation *generation = generations_acquire(generations);
     *follower = (struct follower){.loop = loop,
@@ -482,6 +511,14 @@ struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
     mirai_gauge_set(follower->documents_gauge, (int64_t)follower->status.documents);
     uv_timer_init(loop, &follower->timer);
     follower->timer.data = follower;
+    const struct mirai_pool_options options = {.name = "search-writer",
+                                               .threads = 1,
+                                               .queue_max = 2,
+                                               .batch_max = 1,
+                                               .data = follower,
+                                               .thread_start = thread_start,
+                                               .idle_ms = IDLE_MS,
+                                               .idle = on_idle};
     follower->writer = mirai_pool_new(loop, &options);
     if (follower->writer == NULL) {
         uv_close((uv_handle_t *)&follower->timer, on_closed);

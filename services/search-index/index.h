@@ -45,6 +45,10 @@ int index_apply(struct index *index, const struct index_change *changes, size_t 
 /* Copy pages of the WAL into the file when there are enough of them. Writer thread only. */
 void index_checkpoint(struct index *index);
 
+/* Some milliseconds of merging what many small commits left, which makes searches faster. True: there is more
+ * to do. Writer thread only, when it is idle. */
+bool index_tidy(struct index *index);
+
 struct index_position index_position(const struct index *index); /* writer thread */
 struct catalog *index_catalog(const struct index *index);
 const char *index_path(const struct index *index);

@@ -45,11 +45,27 @@ static void add_mark(struct query *query, struct mirai_str mark)
     }
 }
 
+static enum char_class class_before(struct mirai_str text, size_t at)
+{
+    unsigned len;
+    do {
+        at--;
+    } while (at > 0 && ((unsigned char)text.data[at] & 0xC0) == 0x80);
+    return char_class(utf8_decode(text.data + at, text.data + text.len, &len));
+}
+
+/* The last character of a longer run: anything may follow it in a text, and the pair before it has said as
+ * much. */
+static bool is_run_end(const struct parser *parser, const struct analyzer_token *token, bool single)
+{
+    return single && token->start > 0 && class_before(parser->text, token->start) >= CHAR_HIRAGANA;
+}
+
 static void add_free_term(struct parser *parser, const struct analyzer_token *token)
 {
     struct query *query = parser->query;
     struct postings_term term = make_term(parser, token);
-    if (parser->counts[token->view] == QUERY_TERMS_MAX) {
+    if (parser->counts[token->view] == QUERY_TERMS_MAX || is_run_end(parser, token, term.prefix)) {
         return;
     }
     for (size_t i = 0; i < query->terms_len; i++) {
@@ -66,15 +82,6 @@ static void add_free_term(struct parser *parser, const struct analyzer_token *to
             add_mark(query, mirai_arena_copy(parser->arena, token->term));
         }
     }
-}
-
-static enum char_class class_before(struct mirai_str text, size_t at)
-{
-    unsigned len;
-    do {
-        at--;
-    } while (at > 0 && ((unsigned char)text.data[at] & 0xC0) == 0x80);
-    return char_class(utf8_decode(text.data + at, text.data + text.len, &len));
 }
 
 /* Groups look for strings, and where MeCab cuts depends on what stands around: bigrams are surer than words,

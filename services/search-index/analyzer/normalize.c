@@ -62,15 +62,26 @@ static bool is_plain(uint32_t cp)
            (cp >= 0x30A1 && cp <= 0x30FE) || cp == 0x3001 || cp == 0x3002;
 }
 
-/* Whether the character at `s` can never change what stands before it; false when that needs the Unicode
- * data. */
-static bool starts_plainly(const unsigned char *s, size_t room)
-{
+/* The character at `s`, and whether it is left alone and can never change what stands before it; the end
+ * counts as such. */
+struct ahead {
     uint32_t cp;
-    if (room == 0 || s[0] < 0x80) {
-        return true;
+    unsigned len;
+    bool plain;
+};
+
+static struct ahead look(const unsigned char *s, size_t room)
+{
+    if (room == 0) {
+        return (struct ahead){0, 0, true};
     }
-    return decode_checked(s, room, &cp) != 0 && is_plain(cp);
+    if (s[0] < 0x80) {
+        return (struct ahead){s[0], 1, true};
+    }
+    struct ahead ahead = {0};
+    ahead.len = decode_checked(s, room, &ahead.cp);
+    ahead.plain = ahead.len != 0 && is_plain(ahead.cp);
+    return ahead;
 }
 
 enum char_class char_class(uint32_t cp)
@@ -107,9 +118,22 @@ enum char_class char_class(uint32_t cp)
     return cp < 0x0600 || (cp >= 0x1E00 && cp <= 0x1FFF) ? CHAR_LATIN : CHAR_OTHER;
 }
 
+/* Room for one more character and the origin of the end. */
+static void make_room(struct normalized *out, bool origins)
+{
+    if (out->text.cap - out->text.len < 4) {
+        mirai_buf_reserve(&out->text, out->text.len / 2 + 64);
+    }
+    if (origins && out->text.len + 5 > out->origin_cap) {
+        out->origin_cap = (out->text.len + 5) * 3 / 2;
+        out->origin = mirai_realloc(out->origin, out->origin_cap * sizeof(out->origin[0]));
+    }
+}
+
 static void put(struct normalized *out, uint32_t cp, size_t from, bool origins)
 {
-    char bytes[4];
+    make_room(out, origins);
+    char *bytes = out->text.data + out->text.len;
     size_t len;
     if (cp < 0x80) {
         bytes[0] = (char)cp;
@@ -130,16 +154,10 @@ static void put(struct normalized *out, uint32_t cp, size_t from, bool origins)
         bytes[3] = (char)(0x80 | (cp & 0x3F));
         len = 4;
     }
-    if (origins) {
-        if (out->text.len + len + 1 > out->origin_cap) {
-            out->origin_cap = (out->text.len + len + 1) * 2;
-            out->origin = mirai_realloc(out->origin, out->origin_cap * sizeof(out->origin[0]));
-        }
-        for (size_t i = 0; i < len; i++) {
-            out->origin[out->text.len + i] = (uint32_t)from;
-        }
+    for (size_t i = 0; origins && i < len; i++) {
+        out->origin[out->text.len + i] = (uint32_t)from;
     }
-    mirai_buf_append(&out->text, bytes, len);
+    out->text.len += len;
 }
 
 static bool is_katakana(uint32_t cp)
@@ -150,6 +168,9 @@ static bool is_katakana(uint32_t cp)
 /* What NFKC leaves different but people use alike. `before`: the character before, as it was put. */
 static uint32_t unify(uint32_t cp, uint32_t before)
 {
+    if (cp >= 0x3041 && cp <= 0x30FE) { /* kana */
+        return cp;
+    }
     switch (cp) {
     case 0x2010: /* hyphens, minus and rules typed for the katakana long mark */
     case 0x2011:
@@ -221,16 +242,18 @@ void normalize(struct normalized *out, struct mirai_str in, bool origins)
     out->text.len = 0;
     mirai_buf_reserve(&out->text, in.len + 4);
     uint32_t before = ' ';
+    struct ahead next = look(s, in.len);
     for (size_t at = 0; at < in.len;) {
-        uint32_t cp;
-        unsigned len = decode_checked(s + at, in.len - at, &cp);
-        if (len != 0 && (cp < 0x80 || is_plain(cp)) && starts_plainly(s + at + len, in.len - at - len)) {
-            cp = cp >= 'A' && cp <= 'Z' ? cp + 32 : unify(cp, before);
+        struct ahead now = next;
+        next = look(s + at + now.len, in.len - at - now.len);
+        if (now.plain && next.plain) {
+            uint32_t cp = now.cp >= 'A' && now.cp <= 'Z' ? now.cp + 32 : unify(now.cp, before);
             put(out, cp, at, origins);
             before = cp;
-            at += len;
+            at += now.len;
         } else {
             at += put_segment(out, nfkc, in, at, &before, origins);
+            next = look(s + at, in.len - at);
         }
     }
     if (origins) {

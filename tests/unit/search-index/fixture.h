@@ -36,6 +36,7 @@ static inline struct mirai_article article_make(int64_t id, const char *title, c
     mirai_set(article, &article, title, mirai_str(title));
     mirai_set(article, &article, body, mirai_str(body));
     mirai_set(article, &article, slug, MIRAI_STR("slug"));
+    mirai_set(article, &article, type, MIRAI_ITSM_TYPE_INCIDENT);
     mirai_set(article, &article, status, MIRAI_ARTICLE_STATUS_PUBLISHED);
     mirai_set(article, &article, space_id, 1);
     mirai_set(article, &article, updated_at, 1000 + id);
