@@ -557,7 +557,9 @@ static void reserve(struct search *search)
         free(space->tag_counts);
         space->tag_counts = mirai_alloc(space->tag_counts_cap * sizeof(space->tag_counts[0]));
     }
-    memset(space->tag_counts, 0, tags * sizeof(space->tag_counts[0]));
+    if (tags > 0) {
+        memset(space->tag_counts, 0, tags * sizeof(space->tag_counts[0]));
+    }
 }
 
 static void wipe(struct query_workspace *space)
