@@ -2,20 +2,59 @@
 
 #include "libcommon/log.h"
 #include "libcommon/rpc_internal.h"
+#include "libcommon/time.h"
 
 #include <nng/protocol/pubsub0/pub.h>
-#include <nng/protocol/pubsub0/sub.h>
 #include <stdlib.h>
 
-#define MESSAGE_MAX      (1u << 20)
-#define QUEUE_MAX        128 /* messages for one slow subscriber; then it loses some */
-#define RECONNECT_MIN_MS 20
-#define RECONNECT_MAX_MS 200
-#define DIALERS_MAX      64
+#define QUEUE_MAX 128  /* messages for one slow subscriber; then it loses some */
+#define CHECK_MS  1000 /* between looks at the listener */
+
+/* ------------------------------------------------------------------ publisher */
 
 struct mirai_publisher {
     nng_socket nng;
+    nng_listener listener;
+    char *url;
+    uv_mutex_t lock; /* guards what follows and the listener */
+    uint64_t checked_ms;
+    bool listening;
 };
+
+/* Accepts that ended with an error, as nng's statistics have it. */
+static uint64_t listener_faults(nng_listener listener)
+{
+    nng_stat *stats;
+    uint64_t faults = 0;
+    if (nng_stats_get(&stats) != 0) {
+        return 0;
+    }
+    nng_stat *own = nng_stat_find_listener(stats, listener);
+    nng_stat *other = own != NULL ? nng_stat_find(own, "other") : NULL;
+    if (other != NULL) {
+        faults = nng_stat_value(other);
+    }
+    nng_stats_free(stats);
+    return faults;
+}
+
+/* A listener of nng 1.5.2 accepts no one any more after a peer has left during the greeting (EPIPE becomes
+ * NNG_ECLOSED; mended in 1.6). Listening anew cuts the subscribers off, who come back and pull. */
+static void check_listener(struct mirai_publisher *publisher)
+{
+    uint64_t now_ms = mirai_monotonic_ms();
+    uv_mutex_lock(&publisher->lock);
+    if (now_ms - publisher->checked_ms >= CHECK_MS) {
+        publisher->checked_ms = now_ms;
+        if (publisher->listening && listener_faults(publisher->listener) > 0) {
+            nng_listener_close(publisher->listener);
+            publisher->listening = false;
+        }
+        publisher->listening =
+            publisher->listening || rpc_listen(publisher->nng, publisher->url, &publisher->listener) == 0;
+    }
+    uv_mutex_unlock(&publisher->lock);
+}
 
 struct mirai_publisher *mirai_publisher_new(const char *url)
 {
@@ -23,7 +62,7 @@ struct mirai_publisher *mirai_publisher_new(const char *url)
     int err = nng_pub0_open(&publisher->nng);
     if (err == 0) {
         nng_socket_set_int(publisher->nng, NNG_OPT_SENDBUF, QUEUE_MAX);
-        err = rpc_listen(publisher->nng, url);
+        err = rpc_listen(publisher->nng, url, &publisher->listener);
         if (err != 0) {
             nng_close(publisher->nng);
         }
@@ -33,12 +72,16 @@ struct mirai_publisher *mirai_publisher_new(const char *url)
         free(publisher);
         return NULL;
     }
+    uv_mutex_init(&publisher->lock);
+    publisher->url = mirai_str_dup(mirai_str(url));
+    publisher->listening = true;
     return publisher;
 }
 
 void mirai_publish(struct mirai_publisher *publisher, struct mirai_str message)
 {
     nng_msg *msg;
+    check_listener(publisher);
     if (nng_msg_alloc(&msg, 0) != 0) {
         return; /* a lost hint is allowed */
     }
@@ -51,44 +94,32 @@ void mirai_publish(struct mirai_publisher *publisher, struct mirai_str message)
 void mirai_publisher_free(struct mirai_publisher *publisher)
 {
     nng_close(publisher->nng);
+    uv_mutex_destroy(&publisher->lock);
+    free(publisher->url);
     free(publisher);
 }
 
-struct subscriber_dialer {
+/* ------------------------------------------------------------------ subscriber */
+
+/* One publisher that is followed. */
+struct source {
+    struct rpc_list link; /* subscriber.sources */
+    struct mirai_subscriber *subscriber;
+    struct rpc_socket socket;
     char url[256];
-    nng_dialer dialer;
 };
 
 struct mirai_subscriber {
-    struct rpc_socket socket;
+    uv_loop_t *loop;
     struct rpc_discovery *discovery;
+    struct rpc_list sources;
     mirai_subscriber_cb callback;
     void *data;
-    struct subscriber_dialer dialers[DIALERS_MAX];
-    size_t dialers_len;
-    int open_parts; /* socket, discovery */
+    size_t open_parts; /* sources and discovery */
+    bool closing;
 };
 
-static void on_message(void *data, nng_msg *msg)
-{
-    struct mirai_subscriber *subscriber = data;
-    struct mirai_str message = {nng_msg_body(msg), nng_msg_len(msg)};
-    if (message.len > 0) {
-        subscriber->callback(subscriber->data, message);
-    }
-    nng_msg_free(msg);
-}
-
-static void on_pipe(void *data, uint32_t pipe, bool connected)
-{
-    struct mirai_subscriber *subscriber = data;
-    (void)pipe;
-    if (connected) {
-        subscriber->callback(subscriber->data, (struct mirai_str){0});
-    }
-}
-
-static void on_part_closed(void *data)
+static void part_closed(void *data)
 {
     struct mirai_subscriber *subscriber = data;
     if (--subscriber->open_parts == 0) {
@@ -96,70 +127,90 @@ static void on_part_closed(void *data)
     }
 }
 
+static void on_message(void *data, nng_msg *msg)
+{
+    struct source *source = data;
+    struct mirai_str message = {nng_msg_body(msg), nng_msg_len(msg)};
+    if (message.len > 0 && !source->subscriber->closing) {
+        source->subscriber->callback(source->subscriber->data, message);
+    }
+    nng_msg_free(msg);
+}
+
+static void on_pipe(void *data, uint32_t pipe, bool connected)
+{
+    struct source *source = data;
+    (void)pipe;
+    if (connected && !source->subscriber->closing) {
+        source->subscriber->callback(source->subscriber->data, (struct mirai_str){0});
+    }
+}
+
+static void on_closed(void *data)
+{
+    struct source *source = data;
+    struct mirai_subscriber *subscriber = source->subscriber;
+    free(source);
+    part_closed(subscriber);
+}
+
 static const struct rpc_socket_events socket_events = {
     .message = on_message,
     .pipe = on_pipe,
-    .closed = on_part_closed,
+    .closed = on_closed,
 };
+
+static void close_source(struct source *source)
+{
+    rpc_list_remove(&source->link);
+    rpc_socket_close(&source->socket);
+}
 
 static void on_appeared(void *data, const struct rpc_endpoint *endpoint)
 {
     struct mirai_subscriber *subscriber = data;
-    if (subscriber->dialers_len == DIALERS_MAX) {
+    if (subscriber->closing) {
         return;
     }
-    struct subscriber_dialer *slot = &subscriber->dialers[subscriber->dialers_len];
-    int err = nng_dial(subscriber->socket.nng, endpoint->url, &slot->dialer, NNG_FLAG_NONBLOCK);
-    if (err != 0) {
-        mirai_log(ERROR, "cannot dial", MIRAI_LOG_Z("url", endpoint->url),
-                  MIRAI_LOG_Z("reason", nng_strerror(err)));
+    struct source *source = mirai_alloc(sizeof(*source));
+    source->subscriber = subscriber;
+    memcpy(source->url, endpoint->url, sizeof(source->url));
+    rpc_list_append(&subscriber->sources, &source->link);
+    subscriber->open_parts++;
+    if (rpc_socket_dial(&source->socket, subscriber->loop, RPC_PROTOCOL_SUB, endpoint->url, &socket_events,
+                        source) == 0) {
         return;
     }
-    memcpy(slot->url, endpoint->url, sizeof(slot->url));
-    subscriber->dialers_len++;
+    if (rpc_socket_is_open(&source->socket)) {
+        close_source(source);
+    } else {
+        rpc_list_remove(&source->link);
+        on_closed(source);
+    }
 }
 
 static void on_vanished(void *data, const char *url)
 {
     struct mirai_subscriber *subscriber = data;
-    for (size_t i = 0; i < subscriber->dialers_len; i++) {
-        if (strcmp(subscriber->dialers[i].url, url) == 0) {
-            nng_dialer_close(subscriber->dialers[i].dialer);
-            subscriber->dialers[i] = subscriber->dialers[--subscriber->dialers_len];
-            return;
+    struct rpc_list *node = subscriber->sources.next;
+    while (node != &subscriber->sources) {
+        struct source *source = RPC_LIST_OWNER(node, struct source, link);
+        node = node->next;
+        if (strcmp(source->url, url) == 0) {
+            close_source(source);
         }
     }
-}
-
-static int open_socket(struct mirai_subscriber *subscriber, uv_loop_t *loop)
-{
-    nng_socket nng;
-    int err = nng_sub0_open(&nng);
-    if (err != 0) {
-        return err;
-    }
-    nng_socket_set(nng, NNG_OPT_SUB_SUBSCRIBE, "", 0);
-    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MESSAGE_MAX);
-    nng_socket_set_int(nng, NNG_OPT_RECVBUF, QUEUE_MAX);
-    nng_socket_set_ms(nng, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
-    nng_socket_set_ms(nng, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
-    return rpc_socket_open(&subscriber->socket, loop, nng, &socket_events, subscriber) == 0 ? 0
-                                                                                            : NNG_EINTERNAL;
 }
 
 struct mirai_subscriber *mirai_subscriber_new(uv_loop_t *loop, const char *service, const char *run_dir,
                                               const char *endpoints, mirai_subscriber_cb callback, void *data)
 {
     struct mirai_subscriber *subscriber = mirai_alloc(sizeof(*subscriber));
-    int err = open_socket(subscriber, loop);
-    if (err != 0) {
-        mirai_log(ERROR, "cannot subscribe", MIRAI_LOG_Z("reason", nng_strerror(err)));
-        free(subscriber);
-        return NULL;
-    }
+    subscriber->loop = loop;
     subscriber->callback = callback;
     subscriber->data = data;
-    subscriber->open_parts = 2;
+    subscriber->open_parts = 1;
+    rpc_list_init(&subscriber->sources);
     subscriber->discovery = rpc_discovery_new(&(struct rpc_discovery_options){
         .loop = loop,
         .service = service,
@@ -168,7 +219,7 @@ struct mirai_subscriber *mirai_subscriber_new(uv_loop_t *loop, const char *servi
         .endpoints = endpoints,
         .appeared = on_appeared,
         .vanished = on_vanished,
-        .closed = on_part_closed,
+        .closed = part_closed,
         .data = subscriber,
     });
     return subscriber;
@@ -176,6 +227,9 @@ struct mirai_subscriber *mirai_subscriber_new(uv_loop_t *loop, const char *servi
 
 void mirai_subscriber_free(struct mirai_subscriber *subscriber)
 {
-    rpc_socket_close(&subscriber->socket);
+    subscriber->closing = true;
+    while (!rpc_list_empty(&subscriber->sources)) {
+        close_source(RPC_LIST_OWNER(subscriber->sources.next, struct source, link));
+    }
     rpc_discovery_free(subscriber->discovery);
 }

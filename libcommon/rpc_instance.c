@@ -413,7 +413,8 @@ void rpc_instance_add(struct mirai_rpc_client *client, const struct rpc_endpoint
     rpc_list_append(&client->instances, &instance->link);
     client->instances_len++;
     client->open_parts++;
-    if (rpc_socket_dial(&instance->socket, client->loop, endpoint->url, &socket_events, instance) != 0) {
+    if (rpc_socket_dial(&instance->socket, client->loop, RPC_PROTOCOL_REQ, endpoint->url, &socket_events,
+                        instance) != 0) {
         if (rpc_socket_is_open(&instance->socket)) {
             rpc_instance_close(instance);
             return;

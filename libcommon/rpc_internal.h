@@ -126,6 +126,12 @@ void rpc_frame_metrics_init(struct rpc_frame_metrics *metrics, const char *side)
  * costs five times less than with libnng, whose threads hand each message on some fifteen times
  * (tests/bench/rpc.c). All others belong to libnng. */
 
+enum rpc_protocol {
+    RPC_PROTOCOL_REQ,
+    RPC_PROTOCOL_REP,
+    RPC_PROTOCOL_SUB, /* to everything */
+};
+
 struct rpc_socket_events {
     void (*message)(void *data, nng_msg *msg); /* owns msg; its header as in nng's raw mode */
     void (*pipe)(void *data, uint32_t pipe,
@@ -142,13 +148,18 @@ struct rpc_pipe_event {
 struct rpc_socket {
     const struct rpc_socket_events *events;
     void *data;
-    struct rpc_ipc *ipc; /* NULL: the rest of the fields are in use */
-    bool waiting;        /* for writable */
+    enum rpc_protocol protocol;
+    bool waiting; /* for writable */
     bool closing;
+    struct rpc_ipc *ipc; /* NULL: libnng, and the rest of the fields is in use */
+    char url[256];       /* to dial */
+    nng_dialer dialer;
+    size_t pipes;
     nng_socket nng;
     uv_poll_t readable;
     uv_poll_t writable;
     uv_async_t pipes_changed;
+    uv_timer_t redial;
     int send_fd; /* -1: never sends */
     int open_handles;
     uv_mutex_t lock; /* guards what follows: written by nng's threads */
@@ -161,10 +172,7 @@ struct rpc_socket {
  * rpc_socket_is_open tells whether it is to be closed. */
 int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
                       const struct rpc_socket_events *events, void *data);
-int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
-                    const struct rpc_socket_events *events, void *data);
-/* Take over `nng` of any protocol (closed on failure). 0 or MIRAI_E_INTERNAL. */
-int rpc_socket_open(struct rpc_socket *socket, uv_loop_t *loop, nng_socket nng,
+int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol, const char *url,
                     const struct rpc_socket_events *events, void *data);
 /* Whether a send would be taken now; if not, `writable` or another pipe comes later. */
 bool rpc_socket_ready(struct rpc_socket *socket);
@@ -177,11 +185,11 @@ bool rpc_socket_is_open(const struct rpc_socket *socket);
 
 /* Listen with a socket of libnng at `url`; the file of an ipc socket is closed to others before it accepts. 0
  * or an nng error. */
-int rpc_listen(nng_socket nng, const char *url);
+int rpc_listen(nng_socket nng, const char *url, nng_listener *listener);
 
 /* rpc_ipc.c: the same verbs for ipc:// URLs. open: 0 or a libuv error, after which it is to be closed all the
  * same. */
-int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path, bool server);
+int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path);
 bool rpc_ipc_ready(struct rpc_ipc *ipc);
 int rpc_ipc_send(struct rpc_ipc *ipc, nng_msg *msg);
 void rpc_ipc_drop(struct rpc_ipc *ipc, uint32_t pipe);

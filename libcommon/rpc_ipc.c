@@ -15,14 +15,22 @@
  * 32-bit request id (https://nng.nanomsg.org/man/v1.5.0/nng_ipc.7.html, nanomsg's rfc/sp-ipc-mapping). Peers
  * may be libnng sockets. */
 #define GREETING_SIZE    8
-#define PROTOCOL_REQ     0x30
-#define PROTOCOL_REP     0x31
 #define HEAD_SIZE        9
 #define BACKLOG          128
 #define CONNECTIONS_MAX  512
 #define READ_SIZE        (256u << 10)
 #define RECONNECT_MIN_MS 10
 #define RECONNECT_MAX_MS 200
+
+/* Numbers of the greeting, by our side's protocol. */
+static const struct {
+    unsigned char own;
+    unsigned char peer;
+} protocols[] = {
+    [RPC_PROTOCOL_REQ] = {0x30, 0x31},
+    [RPC_PROTOCOL_REP] = {0x31, 0x30},
+    [RPC_PROTOCOL_SUB] = {0x21, 0x20},
+};
 
 struct ipc_connection {
     struct rpc_list link; /* rpc_ipc.connections */
@@ -217,8 +225,7 @@ int rpc_ipc_send(struct rpc_ipc *ipc, nng_msg *msg)
 
 static void greet(struct ipc_connection *c)
 {
-    unsigned char greeting[GREETING_SIZE] = {0, 'S', 'P', 0, 0, c->ipc->server ? PROTOCOL_REP : PROTOCOL_REQ,
-                                             0, 0};
+    unsigned char greeting[GREETING_SIZE] = {0, 'S', 'P', 0, 0, protocols[c->ipc->socket->protocol].own};
     uv_buf_t buf = uv_buf_init((char *)greeting, sizeof(greeting));
     if (uv_try_write((uv_stream_t *)&c->pipe, &buf, 1) !=
         GREETING_SIZE) { /* nothing was written before: it fits */
@@ -228,31 +235,40 @@ static void greet(struct ipc_connection *c)
 
 static bool greeting_valid(const struct ipc_connection *c)
 {
-    const unsigned char expected[GREETING_SIZE] = {
-        0, 'S', 'P', 0, 0, c->ipc->server ? PROTOCOL_REQ : PROTOCOL_REP, 0, 0};
+    const unsigned char expected[GREETING_SIZE] = {0, 'S', 'P',
+                                                   0, 0,   protocols[c->ipc->socket->protocol].peer};
     return memcmp(c->head, expected, GREETING_SIZE) == 0;
 }
 
-/* A whole message is here: as a raw socket of nng gives it, with {pipe, id} (server) or {id} (client) as
- * header. */
+/* Header as a raw socket of nng gives it: {pipe, id} (REP) or {id} (REQ). False: the peer talks nonsense. */
+static bool take_header(struct ipc_connection *c, nng_msg *msg)
+{
+    uint32_t id;
+    if (c->ipc->socket->protocol == RPC_PROTOCOL_SUB) {
+        return true;
+    }
+    if (nng_msg_trim_u32(msg, &id) != 0 || (id & 0x80000000u) == 0) { /* without: came through a device */
+        return false;
+    }
+    if (c->ipc->server) {
+        nng_msg_header_append_u32(msg, c->id);
+    }
+    nng_msg_header_append_u32(msg, id);
+    return true;
+}
+
 static void deliver(struct ipc_connection *c)
 {
     struct rpc_socket *socket = c->ipc->socket;
     nng_msg *msg = c->msg;
-    uint32_t id;
     c->msg = NULL;
     c->msg_len = 0;
-    nng_msg_trim_u32(msg, &id);
-    if ((id & 0x80000000u) == 0) { /* came through a device, which we do not use */
+    if (!take_header(c, msg)) {
         nng_msg_free(msg);
         close_connection(c);
         return;
     }
     nng_msg_set_pipe(msg, (nng_pipe){.id = c->id});
-    if (c->ipc->server) {
-        nng_msg_header_append_u32(msg, c->id);
-    }
-    nng_msg_header_append_u32(msg, id);
     socket->events->message(socket->data, msg);
 }
 
@@ -263,7 +279,7 @@ static bool begin_message(struct ipc_connection *c)
     for (size_t i = 1; i < HEAD_SIZE; i++) {
         len = len << 8 | c->head[i];
     }
-    if (c->head[0] != 1 || len < 4 || len > MIRAI_RPC_FRAME_MAX + 4096) {
+    if (c->head[0] != 1 || len > MIRAI_RPC_FRAME_MAX + 4096) {
         return false;
     }
     if (nng_msg_alloc(&c->msg, len) != 0) {
@@ -271,6 +287,9 @@ static bool begin_message(struct ipc_connection *c)
     }
     c->head_len = 0;
     c->msg_len = 0;
+    if (len == 0) {
+        deliver(c);
+    }
     return true;
 }
 
@@ -465,7 +484,7 @@ static void ignore_broken_pipes(void)
     }
 }
 
-int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path, bool server)
+int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path)
 {
     struct rpc_ipc *ipc = mirai_alloc(sizeof(*ipc));
     if (strlen(path) >= sizeof(ipc->path)) {
@@ -476,7 +495,7 @@ int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path, b
     strcpy(ipc->path, path);
     ipc->socket = socket;
     ipc->loop = loop;
-    ipc->server = server;
+    ipc->server = socket->protocol == RPC_PROTOCOL_REP;
     ipc->buffer = mirai_alloc(READ_SIZE);
     rpc_list_init(&ipc->connections);
     uv_pipe_init(loop, &ipc->listener, 0);
@@ -485,7 +504,7 @@ int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path, b
     ipc->reconnect.data = ipc;
     ipc->open_handles = 2;
     socket->ipc = ipc;
-    if (server) {
+    if (ipc->server) {
         return listen_at(ipc);
     }
     dial_later(ipc);

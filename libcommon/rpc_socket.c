@@ -1,9 +1,11 @@
 #include "libcommon/log.h"
 #include "libcommon/rpc_internal.h"
 
+#include <nng/protocol/pubsub0/sub.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FRAMES_PER_TURN  64 /* taken before other handles of the loop have their turn */
@@ -11,6 +13,7 @@
 #define RECEIVE_BUFFER   4  /* frames that nng reads ahead */
 #define RECONNECT_MIN_MS 20
 #define RECONNECT_MAX_MS 200
+#define REDIAL_MS        500 /* longest time that a dialer is trusted to try by itself */
 
 static void socket_receive(struct rpc_socket *socket, size_t max)
 {
@@ -69,6 +72,7 @@ static void on_pipes_changed(uv_async_t *handle)
     /* What a lost pipe had delivered stands in nng's queue by now; its answers count. */
     socket_receive(socket, SIZE_MAX);
     for (size_t i = 0; i < len && !socket->closing; i++) {
+        socket->pipes += changes[i].connected ? 1 : (size_t)-1;
         socket->events->pipe(socket->data, changes[i].pipe, changes[i].connected);
     }
     free(changes);
@@ -108,7 +112,9 @@ int rpc_socket_open(struct rpc_socket *socket, uv_loop_t *loop, nng_socket nng,
     uv_async_init(loop, &socket->pipes_changed,
                   on_pipes_changed); /* fails only without memory or descriptors */
     socket->pipes_changed.data = socket;
-    socket->open_handles = 1;
+    uv_timer_init(loop, &socket->redial);
+    socket->redial.data = socket;
+    socket->open_handles = 2;
     if (poll_open(socket, &socket->readable, loop, receive_fd) != 0 ||
         (socket->send_fd >= 0 && poll_open(socket, &socket->writable, loop, socket->send_fd) != 0)) {
         abort(); /* out of descriptors at start: nothing sensible is left to do */
@@ -184,35 +190,63 @@ void rpc_socket_close(struct rpc_socket *socket)
         uv_close((uv_handle_t *)&socket->writable, on_handle_closed);
     }
     nng_close(socket->nng);
+    uv_close((uv_handle_t *)&socket->redial, on_handle_closed);
     uv_close((uv_handle_t *)&socket->pipes_changed, on_handle_closed);
 }
 
 /* ------------------------------------------------------------------ URLs */
 
-int rpc_listen(nng_socket nng, const char *url)
+int rpc_listen(nng_socket nng, const char *url, nng_listener *listener)
 {
-    nng_listener listener;
-    int err = nng_listener_create(&listener, nng, url);
+    int err = nng_listener_create(listener, nng, url);
     if (err != 0) {
         return err;
     }
     if (strncmp(url, "ipc:", 4) == 0) {
         /* nng sets the mode between bind(2) and listen(2). */
-        err = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, 0660);
+        err = nng_listener_set_int(*listener, NNG_OPT_IPC_PERMISSIONS, 0660);
     }
     if (err == 0) {
-        err = nng_listener_start(listener, 0);
+        err = nng_listener_start(*listener, 0);
     }
     if (err != 0) {
-        nng_listener_close(listener);
+        nng_listener_close(*listener);
     }
     return err;
 }
 
-/* The path of "ipc:///run/x.sock", or NULL. */
-static const char *ipc_path(const char *url)
+static int open_nng(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol,
+                    const struct rpc_socket_events *events, void *data)
 {
-    return strncmp(url, "ipc://", 6) == 0 ? url + 6 : NULL;
+    static int (*const openers[])(nng_socket *) = {
+        [RPC_PROTOCOL_REQ] = nng_req0_open_raw,
+        [RPC_PROTOCOL_REP] = nng_rep0_open_raw,
+        [RPC_PROTOCOL_SUB] = nng_sub0_open,
+    };
+    nng_socket nng;
+    int err = openers[protocol](&nng);
+    if (err != 0) {
+        mirai_log(ERROR, "cannot open a socket", MIRAI_LOG_Z("reason", nng_strerror(err)));
+        return MIRAI_E_INTERNAL;
+    }
+    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MIRAI_RPC_FRAME_MAX + 4096);
+    switch (protocol) {
+    case RPC_PROTOCOL_REQ: /* send buffer 0: a frame that nng has taken belongs to a pipe */
+        nng_socket_set_int(nng, NNG_OPT_SENDBUF, 0);
+        nng_socket_set_int(nng, NNG_OPT_RECVBUF, RECEIVE_BUFFER);
+        break;
+    case RPC_PROTOCOL_REP:
+        nng_socket_set_int(nng, NNG_OPT_SENDBUF, FRAMES_PENDING);
+        break;
+    case RPC_PROTOCOL_SUB:
+        nng_socket_set(nng, NNG_OPT_SUB_SUBSCRIBE, "", 0);
+        break;
+    }
+    nng_socket_set_ms(nng, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
+    nng_socket_set_ms(nng, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
+    err = rpc_socket_open(socket, loop, nng, events, data);
+    socket->protocol = protocol;
+    return err;
 }
 
 static int failed(const char *what, const char *url, const char *reason)
@@ -221,51 +255,57 @@ static int failed(const char *what, const char *url, const char *reason)
     return MIRAI_E_INTERNAL;
 }
 
+/* The path of "ipc:///run/x.sock", or NULL. */
+static const char *ipc_path(const char *url)
+{
+    return strncmp(url, "ipc://", 6) == 0 ? url + 6 : NULL;
+}
+
 int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
                       const struct rpc_socket_events *events, void *data)
 {
-    *socket = (struct rpc_socket){.events = events, .data = data};
+    *socket = (struct rpc_socket){.events = events, .data = data, .protocol = RPC_PROTOCOL_REP};
     if (ipc_path(url) != NULL) {
-        int err = rpc_ipc_open(socket, loop, ipc_path(url), true);
+        int err = rpc_ipc_open(socket, loop, ipc_path(url));
         return err == 0 ? 0 : failed("cannot listen for calls", url, uv_strerror(err));
     }
-    nng_socket nng;
-    int err = nng_rep0_open_raw(&nng);
-    if (err != 0) {
+    int err = open_nng(socket, loop, RPC_PROTOCOL_REP, events, data);
+    if (err == 0 && (err = rpc_listen(socket->nng, url, &(nng_listener){0})) != 0) {
         return failed("cannot listen for calls", url, nng_strerror(err));
     }
-    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MIRAI_RPC_FRAME_MAX + 4096);
-    nng_socket_set_int(nng, NNG_OPT_SENDBUF, FRAMES_PENDING);
-    if (rpc_socket_open(socket, loop, nng, events, data) != 0) {
-        return failed("cannot listen for calls", url, "out of descriptors");
-    }
-    err = rpc_listen(nng, url);
-    return err == 0 ? 0 : failed("cannot listen for calls", url, nng_strerror(err));
+    return err;
 }
 
-int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
+/* A dialer of nng 1.5.2 gives up for ever when its peer leaves during the greeting (EPIPE becomes
+ * NNG_ECLOSED). */
+static void on_redial(uv_timer_t *timer)
+{
+    struct rpc_socket *socket = timer->data;
+    if (socket->pipes == 0) {
+        nng_dialer_close(socket->dialer);
+        nng_dial(socket->nng, socket->url, &socket->dialer, NNG_FLAG_NONBLOCK);
+    }
+}
+
+int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol, const char *url,
                     const struct rpc_socket_events *events, void *data)
 {
-    *socket = (struct rpc_socket){.events = events, .data = data};
+    *socket = (struct rpc_socket){.events = events, .data = data, .protocol = protocol};
     if (ipc_path(url) != NULL) {
-        int err = rpc_ipc_open(socket, loop, ipc_path(url), false);
+        int err = rpc_ipc_open(socket, loop, ipc_path(url));
         return err == 0 ? 0 : failed("cannot dial", url, uv_strerror(err));
     }
-    nng_socket nng;
-    int err = nng_req0_open_raw(&nng);
+    int err = open_nng(socket, loop, protocol, events, data);
+    if (err != 0) {
+        return err;
+    }
+    snprintf(socket->url, sizeof(socket->url), "%s", url);
+    err = nng_dial(socket->nng, url, &socket->dialer, NNG_FLAG_NONBLOCK);
     if (err != 0) {
         return failed("cannot dial", url, nng_strerror(err));
     }
-    nng_socket_set_size(nng, NNG_OPT_RECVMAXSZ, MIRAI_RPC_FRAME_MAX + 4096);
-    nng_socket_set_int(nng, NNG_OPT_SENDBUF, 0); /* a frame that nng has taken belongs to a pipe */
-    nng_socket_set_int(nng, NNG_OPT_RECVBUF, RECEIVE_BUFFER);
-    nng_socket_set_ms(nng, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
-    nng_socket_set_ms(nng, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
-    if (rpc_socket_open(socket, loop, nng, events, data) != 0) {
-        return failed("cannot dial", url, "out of descriptors");
-    }
-    err = nng_dial(nng, url, NULL, NNG_FLAG_NONBLOCK);
-    return err == 0 ? 0 : failed("cannot dial", url, nng_strerror(err));
+    uv_timer_start(&socket->redial, on_redial, REDIAL_MS, REDIAL_MS);
+    return 0;
 }
 
 bool rpc_socket_is_open(const struct rpc_socket *socket)
