@@ -1,0 +1,239 @@
+#include "libcommon/log.h"
+#include "libcommon/time.h"
+#include "services/gateway/gateway.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+/* ------------------------------------------------------------------ cache of verified secrets */
+
+/* Who a secret belongs to. One block with its lists and name; counted, because calls in flight read it. */
+struct identity {
+    struct mirai_principal principal;
+    bool session;
+};
+
+#define SETS 256
+#define WAYS 4
+
+struct auth_entry {
+    unsigned char digest[32];
+    uint64_t expires_ms; /* mirai_monotonic_ms(); 0: empty */
+    unsigned generation;
+    struct identity *identity;
+};
+
+/* Set-associative: bounded, no lists, the oldest of a set makes room. */
+struct auth_cache {
+    struct auth_entry entries[SETS][WAYS];
+};
+
+struct auth_cache *auth_cache_new(void)
+{
+    return mirai_alloc(sizeof(struct auth_cache));
+}
+
+void auth_cache_free(struct auth_cache *cache)
+{
+    for (size_t i = 0; cache != NULL && i < SETS * WAYS; i++) {
+        struct auth_entry *entry = &cache->entries[i / WAYS][i % WAYS];
+        if (entry->identity != NULL) {
+            h2o_mem_release_shared(entry->identity);
+        }
+    }
+    free(cache);
+}
+
+void auth_changed(struct gateway *gateway)
+{
+    atomic_fetch_add_explicit(&gateway->access_generation, 1, memory_order_acq_rel);
+}
+
+static unsigned generation_of(const struct gateway_loop *loop)
+{
+    return atomic_load_explicit(&loop->gateway->access_generation, memory_order_acquire);
+}
+
+static struct identity *cache_find(struct gateway_loop *loop, const unsigned char digest[32], uint64_t now_ms)
+{
+    struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].expires_ms > now_ms && set[i].generation == generation_of(loop) &&
+            memcmp(set[i].digest, digest, sizeof(set[i].digest)) == 0) {
+            return set[i].identity;
+        }
+    }
+    return NULL;
+}
+
+/* Takes over one count of `identity`. */
+static void cache_put(struct gateway_loop *loop, const unsigned char digest[32], uint64_t expires_ms,
+                      unsigned generation, struct identity *identity)
+{
+    struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
+    struct auth_entry *entry = &set[0];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (memcmp(set[i].digest, digest, sizeof(set[i].digest)) == 0) {
+            entry = &set[i];
+            break;
+        }
+        if (set[i].expires_ms < entry->expires_ms) {
+            entry = &set[i];
+        }
+    }
+    if (entry->identity != NULL) {
+        h2o_mem_release_shared(entry->identity);
+    }
+    memcpy(entry->digest, digest, sizeof(entry->digest));
+    entry->expires_ms = expires_ms;
+    entry->generation = generation;
+    entry->identity = identity;
+}
+
+static struct identity *identity_new(const struct mirai_identity *from)
+{
+    size_t spaces = from->spaces.count * sizeof(int64_t), groups = from->groups.count * sizeof(int64_t);
+    struct identity *identity =
+        h2o_mem_alloc_shared(NULL, sizeof(*identity) + spaces + groups + from->name.len, NULL);
+    char *at = (char *)(identity + 1);
+    struct mirai_principal *principal = &identity->principal;
+    *identity = (struct identity){.session = from->kind == MIRAI_TOKEN_KIND_SESSION};
+    principal->user_id = from->user_id;
+    principal->role = (enum mirai_role)from->role;
+    principal->spaces = (int64_t *)at;
+    principal->spaces_len = from->spaces.count;
+    at = (char *)h2o_memcpy(at, from->spaces.items, spaces) + spaces;
+    principal->groups = (int64_t *)at;
+    principal->groups_len = from->groups.count;
+    at = (char *)h2o_memcpy(at, from->groups.items, groups) + groups;
+    principal->name = (struct mirai_str){h2o_memcpy(at, from->name.data, from->name.len), from->name.len};
+    return identity;
+}
+
+/* ------------------------------------------------------------------ check */
+
+static void refuse(struct exchange *exchange, enum problem problem)
+{
+    response_problem(exchange, problem, NULL, (struct mirai_str){0});
+}
+
+static void accept_identity(struct exchange *exchange, struct identity *identity)
+{
+    h2o_mem_link_shared(&exchange->req->pool, identity);
+    exchange->context.principal = identity->principal;
+    exchange->by_session = identity->session;
+    if (identity->principal.role < exchange->route->role) {
+        refuse(exchange, PROBLEM_FORBIDDEN);
+        return;
+    }
+    traffic_user_seen(identity->principal.user_id);
+    handler_authorized(exchange);
+}
+
+/* Trusted for AUTH_CACHE_MS, but never beyond the end of the token's life. */
+static uint64_t trusted_until(const struct gateway_loop *loop, const struct mirai_identity *identity)
+{
+    uint64_t now = mirai_monotonic_ms();
+    uint64_t until = now + loop->gateway->settings.auth_cache_ms;
+    if (mirai_has(identity, identity, expires_at)) {
+        int64_t left = identity->expires_at - mirai_now_ms();
+        uint64_t end = left > 0 ? now + (uint64_t)left : now;
+        until = end < until ? end : until;
+    }
+    return until;
+}
+
+static void on_token(void *data, const struct mirai_rpc_reply *reply)
+{
+    struct exchange *exchange = exchange_called(data);
+    struct gateway_loop *loop = exchange->loop;
+    unsigned generation = (unsigned)(uintptr_t)exchange->state;
+    struct mirai_identity found;
+    exchange->state = NULL;
+    if (reply->status == MIRAI_E_NOT_FOUND || reply->status == MIRAI_E_UNAUTHENTICATED) {
+        refuse(exchange, PROBLEM_UNAUTHENTICATED);
+        return;
+    }
+    if (reply->status != 0) {
+        response_rpc_error(exchange, reply);
+        return;
+    }
+    if (mirai_message_decode(&mirai_message_identity, reply->result, MIRAI_INNER, &loop->arena, &found,
+                             NULL) != 0) {
+        mirai_arena_free(&loop->arena);
+        mirai_log(ERROR, "auth.token's answer is not readable",
+                  MIRAI_LOG_S("request_id", exchange_id(exchange)));
+        refuse(exchange, PROBLEM_INTERNAL);
+        return;
+    }
+    struct identity *identity = identity_new(&found);
+    uint64_t until = trusted_until(loop, &found);
+    mirai_arena_free(&loop->arena);
+    h2o_mem_addref_shared(identity); /* ours, while the cache may drop its own */
+    cache_put(loop, exchange->digest, until, generation, identity);
+    accept_identity(exchange, identity);
+    h2o_mem_release_shared(identity);
+}
+
+static void ask_store(struct exchange *exchange)
+{
+    struct gateway_loop *loop = exchange->loop;
+    struct mirai_token_check check = {0};
+    mirai_set(token_check, &check, sha256,
+              ((struct mirai_str){(const char *)exchange->digest, sizeof(exchange->digest)}));
+    loop->params.len = 0;
+    mirai_message_encode(&mirai_message_token_check, &check, &loop->params);
+    /* A change that comes while the store answers makes the answer old: remember what it was asked under. */
+    exchange->state = (void *)(uintptr_t)generation_of(loop);
+    exchange_call(exchange, MIRAI_METHOD_ID_auth_token, mirai_buf_str(&loop->params), on_token);
+}
+
+/* Find the session cookie; HTTP/2 clients may send one header for each cookie (RFC 9113 §8.2.3). */
+static bool find_cookie(struct exchange *exchange)
+{
+    const h2o_headers_t *headers = &exchange->req->headers;
+    for (ssize_t at = -1; (at = h2o_find_header(headers, H2O_TOKEN_COOKIE, at)) >= 0;) {
+        struct mirai_str cookies = {headers->entries[at].value.base, headers->entries[at].value.len};
+        if (header_cookie(cookies, exchange->loop->gateway->settings.cookie, &exchange->secret)) {
+            return header_token_valid(exchange->secret);
+        }
+    }
+    return false;
+}
+
+static bool is_cross_site(const struct exchange *exchange)
+{
+    return exchange->route->method != ROUTE_GET &&
+           !header_same_origin(
+               exchange_header_by_name(exchange, "sec-fetch-site"),
+               exchange_header_by_name(exchange, "origin"),
+               (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
+}
+
+void auth_check(struct exchange *exchange)
+{
+    struct mirai_str authorization = exchange_header(exchange, H2O_TOKEN_AUTHORIZATION);
+    if (authorization.data != NULL) {
+        if (!header_bearer(authorization, &exchange->secret)) {
+            refuse(exchange, PROBLEM_UNAUTHENTICATED);
+            return;
+        }
+    } else {
+        exchange->by_cookie = true;
+        if (!find_cookie(exchange)) {
+            refuse(exchange, PROBLEM_UNAUTHENTICATED);
+            return;
+        }
+        if (is_cross_site(exchange)) {
+            refuse(exchange, PROBLEM_CROSS_SITE);
+            return;
+        }
+    }
+    crypto_hash_sha256(exchange->digest, (const unsigned char *)exchange->secret.data, exchange->secret.len);
+    struct identity *identity = cache_find(exchange->loop, exchange->digest, exchange->started_us / 1000);
+    if (identity != NULL) {
+        accept_identity(exchange, identity);
+    } else {
+        ask_store(exchange);
+    }
+}

@@ -1,0 +1,252 @@
+#include "libcommon/log.h"
+#include "libcommon/time.h"
+#include "services/gateway/gateway.h"
+
+#include <arpa/inet.h>
+
+/* h2o ends the request: the client is gone, or the answer has been sent. */
+static void dispose(void *data)
+{
+    struct exchange *exchange = data;
+    if (exchange->call != NULL) {
+        mirai_rpc_cancel(exchange->call);
+        exchange->call = NULL;
+    }
+    if (exchange->abandon != NULL) {
+        exchange->abandon(exchange);
+    }
+    atomic_fetch_sub_explicit(&exchange->loop->gateway->requests, 1, memory_order_relaxed);
+}
+
+/* xorshift128+ (Vigna 2014): trace ids need to be different, not secret. */
+static uint64_t next_random(struct gateway_loop *loop)
+{
+    uint64_t a = loop->random[0], b = loop->random[1];
+    loop->random[0] = b;
+    a ^= a << 23;
+    loop->random[1] = a ^ b ^ (a >> 18) ^ (b >> 5);
+    return loop->random[1] + b;
+}
+
+static void make_trace(struct exchange *exchange)
+{
+    uint64_t random[3] = {next_random(exchange->loop), next_random(exchange->loop),
+                          next_random(exchange->loop)};
+    header_traceparent_make(exchange->traceparent, exchange_header_by_name(exchange, "traceparent"),
+                            (const unsigned char *)random);
+    exchange->context.traceparent = (struct mirai_str){exchange->traceparent, TRACEPARENT_LEN};
+}
+
+static void set_address(struct exchange *exchange)
+{
+    struct sockaddr_storage address;
+    const void *bytes = NULL;
+    h2o_conn_t *conn = exchange->req->conn;
+    if (conn->callbacks->get_peername(conn, (struct sockaddr *)&address) == 0) {
+        return;
+    }
+    if (address.ss_family == AF_INET) {
+        bytes = &((struct sockaddr_in *)&address)->sin_addr;
+    } else if (address.ss_family == AF_INET6) {
+        bytes = &((struct sockaddr_in6 *)&address)->sin6_addr;
+    }
+    if (bytes != NULL &&
+        inet_ntop(address.ss_family, bytes, exchange->address, sizeof(exchange->address)) != NULL) {
+        exchange->context.client_address = mirai_str(exchange->address);
+    }
+}
+
+struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req)
+{
+    struct exchange *exchange = h2o_mem_alloc_shared(&req->pool, sizeof(*exchange), dispose);
+    /* The big members are written before they are read. */
+    memset(exchange, 0, offsetof(struct exchange, target));
+    exchange->traceparent[0] = '\0';
+    exchange->address[0] = '\0';
+    exchange->req = req;
+    exchange->loop = loop;
+    exchange->started_us = mirai_monotonic_us();
+    exchange->is_head = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
+    exchange->context.deadline_ms = exchange->started_us / 1000 + loop->gateway->settings.rpc_deadline_ms;
+    struct mirai_str language = exchange_header(exchange, H2O_TOKEN_ACCEPT_LANGUAGE);
+    struct mirai_str locale = loop->gateway->settings.locale;
+    exchange->context.locale = language.len > 0 ? header_language(language, locale) : locale;
+    make_trace(exchange);
+    if (!exchange->is_head && !h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET"))) {
+        set_address(exchange); /* the audit log tells where changes came from */
+    }
+    atomic_fetch_add_explicit(&loop->gateway->requests, 1, memory_order_relaxed);
+    return exchange;
+}
+
+struct mirai_str exchange_header(const struct exchange *exchange, const h2o_token_t *token)
+{
+    ssize_t at = h2o_find_header(&exchange->req->headers, token, -1);
+    return at < 0 ? (struct mirai_str){0}
+                  : (struct mirai_str){exchange->req->headers.entries[at].value.base,
+                                       exchange->req->headers.entries[at].value.len};
+}
+
+struct mirai_str exchange_header_by_name(const struct exchange *exchange, const char *name)
+{
+    ssize_t at = h2o_find_header_by_str(&exchange->req->headers, name, strlen(name), -1);
+    return at < 0 ? (struct mirai_str){0}
+                  : (struct mirai_str){exchange->req->headers.entries[at].value.base,
+                                       exchange->req->headers.entries[at].value.len};
+}
+
+struct mirai_str exchange_body(const struct exchange *exchange)
+{
+    return (struct mirai_str){exchange->req->entity.base, exchange->req->entity.len};
+}
+
+struct mirai_str exchange_id(const struct exchange *exchange)
+{
+    return (struct mirai_str){exchange->traceparent + 3, 32};
+}
+
+struct mirai_str exchange_keep(struct exchange *exchange, struct mirai_str bytes)
+{
+    char *copy = h2o_mem_alloc_pool(&exchange->req->pool, bytes.len + 1);
+    if (bytes.len > 0) {
+        memcpy(copy, bytes.data, bytes.len);
+    }
+    copy[bytes.len] = '\0';
+    return (struct mirai_str){copy, bytes.len};
+}
+
+static struct mirai_rpc_client *client_of(struct gateway_loop *loop, enum mirai_method_id id)
+{
+    /* The methods stand in the order of their daemons. */
+    enum upstream upstream = id < MIRAI_METHOD_ID_search_query ? UPSTREAM_STORE
+                             : id < MIRAI_METHOD_ID_backup_run ? UPSTREAM_SEARCH
+                                                               : UPSTREAM_BACKUP;
+    return loop->clients[upstream];
+}
+
+void exchange_call(struct exchange *exchange, enum mirai_method_id id, struct mirai_str params,
+                   mirai_rpc_cb callback)
+{
+    struct mirai_rpc_client *client = client_of(exchange->loop, id);
+    exchange->call = mirai_rpc_call(client, mirai_methods[id].name, mirai_methods[id].kind,
+                                    &exchange->context, params, callback, exchange);
+}
+
+/* ------------------------------------------------------------------ parameters */
+
+static const struct mirai_field *find_field(const struct mirai_message *message, struct mirai_str name)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        if (mirai_str_eq(mirai_str(message->fields[i].name), name)) {
+            return &message->fields[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_present(const struct mirai_message *message, const struct mirai_field *field,
+                       const void *params)
+{
+    return (((const struct mirai_message_head *)params)->present >> (field - message->fields) & 1) != 0;
+}
+
+static void add_fault(struct mirai_faults *faults, struct mirai_str name, const char *problem)
+{
+    if (faults->count < sizeof(faults->list) / sizeof(faults->list[0])) {
+        struct mirai_fault *fault = &faults->list[faults->count++];
+        snprintf(fault->path, sizeof(fault->path), "/%.*s", (int)(name.len < 64 ? name.len : 64), name.data);
+        fault->problem = problem;
+    }
+}
+
+/* All values of a name in the query, joined by commas: ?tag=a&tag=b is ?tag=a,b. */
+static struct mirai_str joined_values(struct exchange *exchange, const struct target_pair *first)
+{
+    const struct target *target = &exchange->target;
+    struct mirai_str all = first->value;
+    for (const struct target_pair *pair = first + 1; pair < target->pairs + target->pairs_count; pair++) {
+        if (mirai_str_eq(pair->name, first->name)) {
+            char *joined = h2o_mem_alloc_pool(&exchange->req->pool, all.len + 1 + pair->value.len);
+            memcpy(joined, all.data, all.len);
+            joined[all.len] = ',';
+            memcpy(joined + all.len + 1, pair->value.data, pair->value.len);
+            all = (struct mirai_str){joined, all.len + 1 + pair->value.len};
+        }
+    }
+    return all;
+}
+
+static bool is_repetition(const struct target *target, const struct target_pair *pair)
+{
+    for (const struct target_pair *before = target->pairs; before < pair; before++) {
+        if (mirai_str_eq(before->name, pair->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Parameters that the path or a header has set may not come from the query as well. */
+static void set_query(struct exchange *exchange, const struct mirai_message *message, void *out,
+                      struct mirai_faults *faults)
+{
+    const struct target *target = &exchange->target;
+    for (size_t i = 0; i < target->pairs_count; i++) {
+        const struct target_pair *pair = &target->pairs[i];
+        const struct mirai_field *field = find_field(message, pair->name);
+        struct mirai_str value = pair->value;
+        if (field != NULL && (field->kind == MIRAI_FIELD_STRS || field->kind == MIRAI_FIELD_INTS)) {
+            if (is_repetition(target, pair)) {
+                continue;
+            }
+            value = joined_values(exchange, pair);
+        } else if (field != NULL && is_present(message, field, out)) {
+            add_fault(faults, pair->name, "duplicate");
+            continue;
+        }
+        mirai_message_set_text(message, pair->name, value, &exchange->loop->arena, out, faults);
+    }
+}
+
+/* If-Match as the member if_match. 0 or the error to answer with. */
+static int set_if_match(struct exchange *exchange, const struct mirai_message *message, void *out)
+{
+    struct mirai_str etag, header = exchange_header(exchange, H2O_TOKEN_IF_MATCH);
+    if (header.len == 0) {
+        return (exchange->route->flags & ROUTE_MUST_MATCH) != 0 ? MIRAI_E_PRECONDITION_REQUIRED : 0;
+    }
+    int err = header_if_match(header, &etag);
+    if (err == 0) {
+        err = mirai_message_set_text(message, MIRAI_STR("if_match"), etag, &exchange->loop->arena, out, NULL);
+    }
+    return err;
+}
+
+int exchange_params(struct exchange *exchange, const struct mirai_message *message, void *out)
+{
+    const struct route_plan *plan = route_plan(exchange->route);
+    struct mirai_faults faults = {.count = 0};
+    memset(out, 0, message->size);
+    for (size_t i = 0; i < plan->params_count; i++) {
+        if (mirai_message_set_text(message, plan->params[i], *exchange->path_values[i],
+                                   &exchange->loop->arena, out, NULL) != 0) {
+            response_problem(exchange, PROBLEM_NOT_FOUND, NULL, (struct mirai_str){0});
+            return MIRAI_E_NOT_FOUND; /* no such thing can exist */
+        }
+    }
+    if ((exchange->route->flags & ROUTE_IF_MATCH) != 0) {
+        int err = set_if_match(exchange, message, out);
+        if (err != 0) {
+            response_fault(exchange, err, NULL);
+            return err;
+        }
+    }
+    if (exchange->target.pairs_count > 0) {
+        set_query(exchange, message, out, &faults);
+        if (faults.count > 0) {
+            response_fault(exchange, MIRAI_E_UNPROCESSABLE, &faults);
+            return MIRAI_E_UNPROCESSABLE;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,254 @@
+/* What the files of the gateway share: the process, its loops, and one HTTP exchange on its way through. */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include "libcommon/service.h"
+#include "proto/methods.h"
+#include "services/gateway/headers.h"
+#include "services/gateway/problem.h"
+#include "services/gateway/routes.h"
+#include "services/gateway/target.h"
+
+#include <h2o.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+enum upstream {
+    UPSTREAM_STORE,
+    UPSTREAM_SEARCH,
+    UPSTREAM_BACKUP,
+    UPSTREAM_METRICS,
+    UPSTREAM_GATEWAY,
+    UPSTREAM_COUNT,
+};
+
+/* Settings that the request path reads, taken from the configuration once. */
+struct gateway_settings {
+    size_t body_max;       /* bytes of a JSON body */
+    size_t attachment_max; /* bytes of an upload */
+    int uploads_max;       /* uploads in flight in the whole process */
+    int connections_max;   /* open connections in the whole process */
+    uint64_t rpc_deadline_ms;
+    uint64_t auth_cache_ms;
+    uint64_t request_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t drain_ms;
+    struct mirai_str locale; /* "ja" or "en" */
+    struct mirai_str cookie; /* name of the session cookie */
+};
+
+/* The process. Made before the loops start; what changes later is atomic. */
+struct gateway {
+    struct gateway_settings settings;
+    h2o_globalconf_t config;
+    struct gateway_loop *loops;
+    size_t loops_count;
+    _Atomic int connections;            /* open, over all loops */
+    _Atomic int requests;               /* being worked on, over all loops */
+    _Atomic int uploads;                /* in flight, over all loops */
+    _Atomic unsigned access_generation; /* counts changes of tokens, users, groups, spaces: caches of an older
+                                           one are void */
+    struct tls *tls;
+};
+
+struct auth_cache;
+
+/* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
+ * locked. */
+struct gateway_loop {
+    struct gateway *gateway;
+    uv_loop_t uv;
+    pthread_t thread;
+    h2o_context_t http;
+    h2o_accept_ctx_t accept;
+    uv_tcp_t listener;
+    uv_async_t wake;            /* commands below changed */
+    uv_timer_t sweep;           /* looks for connections that stopped moving */
+    _Atomic bool drain;         /* stop accepting, finish what runs */
+    _Atomic bool stop;          /* close everything, end the thread */
+    _Atomic(SSL_CTX *) new_tls; /* to be used from now on; taken over */
+    bool listening;
+    bool stopped;
+    h2o_linklist_t connections; /* of struct connection */
+    struct mirai_rpc_client *clients[UPSTREAM_COUNT];
+    struct auth_cache *auth;
+    struct mirai_arena arena; /* lists of parameters; emptied after each use */
+    struct mirai_buf params;  /* a call's parameters while they are made */
+    struct mirai_buf json;    /* an answer while it is made */
+    uint64_t random[2];       /* state of the generator of trace ids */
+};
+
+/* One HTTP request while the gateway works on it. Lives in the request's pool; h2o frees it with the request
+ * at any time (stream reset, connection lost), and then the call in flight is cancelled. */
+struct exchange {
+    h2o_req_t *req;
+    struct gateway_loop *loop;
+    const struct route *route;          /* NULL: none matched */
+    struct mirai_rpc_call *call;        /* in flight, or NULL */
+    void (*abandon)(struct exchange *); /* undo what a handler holds when the request ends; may be NULL */
+    void *state;                        /* the handler's */
+    uint64_t started_us;
+    struct mirai_context context; /* principal, locale, deadline, trace of the calls */
+    struct mirai_str secret;      /* the client's token */
+    bool by_cookie;               /* the token came from the session cookie */
+    bool by_session;              /* the token is a session's, not an API token */
+    bool is_head;
+    bool answered;
+    struct target target;
+    const struct mirai_str *path_values[ROUTE_PARAMS_MAX];
+    unsigned char digest[32]; /* SHA-256 of secret */
+    char traceparent[TRACEPARENT_LEN + 1];
+    char address[46]; /* of the client */
+};
+
+/* ------------------------------------------------------------------ exchange.c */
+
+/* Start to work on `req`. */
+struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req);
+
+/* Value of a request header, empty when absent; by_name for headers without an h2o token (lower case). */
+struct mirai_str exchange_header(const struct exchange *exchange, const h2o_token_t *token);
+struct mirai_str exchange_header_by_name(const struct exchange *exchange, const char *name);
+
+/* The body; empty when there is none. */
+struct mirai_str exchange_body(const struct exchange *exchange);
+
+/* Trace id (32 hexadecimal digits): X-Request-Id. */
+struct mirai_str exchange_id(const struct exchange *exchange);
+
+/* Copy into the request's pool. */
+struct mirai_str exchange_keep(struct exchange *exchange, struct mirai_str bytes);
+
+/* Call the method's daemon for this exchange; callback(exchange, reply) must begin with exchange_called(). */
+void exchange_call(struct exchange *exchange, enum mirai_method_id id, struct mirai_str params,
+                   mirai_rpc_cb callback);
+static inline struct exchange *exchange_called(void *data)
+{
+    struct exchange *exchange = data;
+    exchange->call = NULL;
+    return exchange;
+}
+
+/* Path and query parameters as the method's params struct in `out` (of message->size, zeroed here). 0, or an
+ * error that was answered. */
+int exchange_params(struct exchange *exchange, const struct mirai_message *message, void *out);
+
+/* ------------------------------------------------------------------ response.c: each answers once */
+
+/* How the client and caches may keep an answer. */
+enum response_cache {
+    RESPONSE_NO_STORE,
+    RESPONSE_REVALIDATE, /* has an ETag */
+};
+
+/* Add a header; the value must live as long as the request. */
+void response_header(struct exchange *exchange, const h2o_token_t *token, struct mirai_str value);
+/* ETag: "…" of an opaque tag without quotes. */
+void response_etag(struct exchange *exchange, struct mirai_str etag);
+/* The headers that stand on every answer; `page` for what a browser shows as a page. */
+void response_common_headers(struct exchange *exchange, enum response_cache cache, bool page);
+
+/* Send a body that lives as long as the request (empty: none). The caller has set its own headers and
+ * res.mime_attr. */
+void response_send(struct exchange *exchange, int status, struct mirai_str body);
+/* A MessagePack value as JSON. Adds common headers. */
+void response_json(struct exchange *exchange, int status, struct mirai_str mp, enum response_cache cache);
+/* A finished JSON text (copied). */
+void response_json_text(struct exchange *exchange, int status, struct mirai_str json);
+/* 204 or 304. */
+void response_empty(struct exchange *exchange, int status, enum response_cache cache);
+/* application/problem+json. detail: for developers, may be NULL; errors: MessagePack array of {path,
+ * problem}, or empty. */
+void response_problem(struct exchange *exchange, enum problem problem, const char *detail,
+                      struct mirai_str errors);
+void response_fault(struct exchange *exchange, int err, const struct mirai_faults *faults);
+/* What a daemon answered instead of a result. */
+void response_rpc_error(struct exchange *exchange, const struct mirai_rpc_reply *reply);
+/* 405 with Allow. */
+void response_not_allowed(struct exchange *exchange, unsigned methods);
+
+/* String member of a daemon's result, empty when it has none. */
+struct mirai_str response_text_of(struct mirai_str result, const char *key);
+/* ETag (copied; nothing when empty), and for a GET also If-None-Match: true when the client has this already
+ * and was told so. */
+bool response_etag_of(struct exchange *exchange, struct mirai_str etag, enum response_cache *cache);
+
+/* Turns h2o's own error texts (broken requests that no handler sees) into problem+json. */
+void response_register_filter(struct gateway *gateway, h2o_pathconf_t *path);
+
+/* The loop of a request. */
+static inline struct gateway_loop *gateway_loop_of(h2o_req_t *req)
+{
+    return H2O_STRUCT_FROM_MEMBER(struct gateway_loop, http, req->conn->ctx);
+}
+
+/* ------------------------------------------------------------------ handler.c */
+
+/* Register the one handler of all paths. */
+void handler_register(struct gateway *gateway, h2o_pathconf_t *path);
+/* Go on after authentication. */
+void handler_authorized(struct exchange *exchange);
+
+/* ------------------------------------------------------------------ route handlers */
+
+void handle_rpc(struct exchange *exchange); /* forward.c */
+/* The params of a call from path, query, headers and JSON body, encoded into loop->params. 0, or an error
+ * that was answered. */
+int forward_params(struct exchange *exchange, const struct mirai_message *message);
+void handle_login(struct exchange *exchange); /* session.c */
+void handle_logout(struct exchange *exchange);
+void handle_render(struct exchange *exchange);   /* render.c */
+void handle_upload(struct exchange *exchange);   /* upload.c */
+void handle_download(struct exchange *exchange); /* download.c */
+void handle_health(struct exchange *exchange);   /* status.c */
+void handle_ready(struct exchange *exchange);
+void handle_status(struct exchange *exchange);
+void handle_openapi(struct exchange *exchange); /* openapi.c */
+void handle_page(struct exchange *exchange);    /* static.c */
+
+/* Prepared once at start. */
+void openapi_init(void);
+void static_init(void);
+void render_init(void);
+
+/* ------------------------------------------------------------------ auth.c */
+
+struct auth_cache *auth_cache_new(void);
+void auth_cache_free(struct auth_cache *cache);
+/* Find out who asks, check the role of the route, then handler_authorized(); or answer 401, 403, 503. */
+void auth_check(struct exchange *exchange);
+/* Tokens, users, groups or spaces have changed: forget who may do what. */
+void auth_changed(struct gateway *gateway);
+
+/* ------------------------------------------------------------------ traffic.c: metrics and access log */
+
+void traffic_init(struct gateway *gateway);
+void traffic_user_seen(int64_t user_id);
+/* One answer is on its way: bytes of its body. */
+void traffic_answered(struct exchange *exchange, size_t bytes);
+
+/* ------------------------------------------------------------------ listener.c, connections.c, tls.c */
+
+/* Start all loops. 0, or an error that was logged. */
+int listener_start(struct gateway *gateway);
+void listener_drain(struct gateway *gateway);
+bool listener_busy(const struct gateway *gateway);
+void listener_stop(struct gateway *gateway); /* blocks until the threads have ended */
+/* All loops use new certificates for new connections. */
+void listener_set_tls(struct gateway *gateway);
+
+/* A new connection of the listener of `loop`. */
+void connections_accept(struct gateway_loop *loop);
+/* End what has not moved for too long. */
+void connections_sweep(struct gateway_loop *loop);
+/* End all. */
+void connections_close(struct gateway_loop *loop);
+
+/* Certificate and key from the configuration, read again when their files change. NULL with the reason
+ * logged. */
+struct tls *tls_new(struct gateway *gateway, uv_loop_t *loop);
+void tls_free(struct tls *tls);
+/* A context of the files as they were last read well: one per loop, because a shared one has locks. */
+SSL_CTX *tls_context_new(struct tls *tls);
+
+#endif

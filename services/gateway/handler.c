@@ -1,0 +1,98 @@
+#include "services/gateway/gateway.h"
+
+static enum route_method method_of(const h2o_req_t *req)
+{
+    struct mirai_str method = {req->method.base, req->method.len};
+    if (mirai_str_eq(method, MIRAI_STR("HEAD"))) {
+        return ROUTE_GET;
+    }
+    enum route_method known = 0;
+    while (known < ROUTE_METHODS && !mirai_str_eq(method, mirai_str(route_method_names[known]))) {
+        known++;
+    }
+    return known;
+}
+
+static int parse_target(struct exchange *exchange)
+{
+    h2o_req_t *req = exchange->req;
+    struct mirai_str raw = {req->input.path.base, req->input.path.len};
+    bool encoded = memchr(raw.data, '%', raw.len) != NULL || memchr(raw.data, '+', raw.len) != NULL;
+    char *scratch = encoded ? h2o_mem_alloc_pool(&req->pool, raw.len) : NULL;
+    return target_parse(raw, scratch, &exchange->target);
+}
+
+/* RFC 9112 §3.2: a request of HTTP/1.1 without Host is malformed. h2o puts the default name in its place. */
+static bool lacks_host(const h2o_req_t *req)
+{
+    return req->version == 0x101 && req->input.authority.base == req->hostconf->authority.hostport.base;
+}
+
+/* What the route does not take by its size or Accept. 0 or an error. */
+static int check_form(const struct exchange *exchange)
+{
+    const struct gateway_settings *settings = &exchange->loop->gateway->settings;
+    bool is_file = (exchange->route->flags & ROUTE_ANY_BODY) != 0;
+    if (exchange->req->entity.len > (is_file ? settings->attachment_max : settings->body_max)) {
+        return MIRAI_E_TOO_LARGE;
+    }
+    if (exchange->route->handle == handle_rpc && exchange->route->status != 204 &&
+        !header_accepts(exchange_header(exchange, H2O_TOKEN_ACCEPT), "application", "json")) {
+        return MIRAI_E_NOT_ACCEPTABLE;
+    }
+    if (exchange->route->method != ROUTE_GET) {
+        struct mirai_str key = exchange_header_by_name(exchange, "idempotency-key");
+        if (key.data != NULL && !header_idempotency_key_valid(key)) {
+            return MIRAI_E_INVALID;
+        }
+    }
+    return 0;
+}
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    (void)self;
+    struct exchange *exchange = exchange_new(gateway_loop_of(req), req);
+    unsigned allowed = 0;
+    int err = lacks_host(req) ? MIRAI_E_INVALID : parse_target(exchange);
+    if (err == 0 && exchange->target.asterisk) {
+        response_not_allowed(exchange, (1u << ROUTE_METHODS) - 1);
+        return 0;
+    }
+    if (err == 0) {
+        exchange->route = route_match(&exchange->target, method_of(req), exchange->path_values, &allowed);
+        err = exchange->route == NULL ? MIRAI_E_NOT_FOUND : check_form(exchange);
+    }
+    if (allowed != 0 && exchange->route == NULL) {
+        response_not_allowed(exchange, allowed);
+    } else if (err != 0) {
+        response_fault(exchange, err, NULL);
+    } else if (exchange->route->role > MIRAI_ROLE_NONE) {
+        auth_check(exchange);
+    } else {
+        handler_authorized(exchange);
+    }
+    return 0;
+}
+
+void handler_authorized(struct exchange *exchange)
+{
+    const struct route *route = exchange->route;
+    if (route->method != ROUTE_GET) {
+        exchange->context.idempotency_key = exchange_header_by_name(exchange, "idempotency-key");
+    }
+    if ((route->flags & ROUTE_SLOW) != 0 &&
+        mirai_rpc_client_connected(exchange->loop->clients[UPSTREAM_STORE])) {
+        exchange->context.deadline_ms += 15 * exchange->loop->gateway->settings.rpc_deadline_ms;
+    }
+    route->handle(exchange);
+}
+
+void handler_register(struct gateway *gateway, h2o_pathconf_t *path)
+{
+    h2o_compress_args_t compress = {.min_size = 2048, .gzip = {.quality = 4}, .brotli = {.quality = -1}};
+    h2o_handler_t *handler = h2o_create_handler(path, sizeof(*handler));
+    handler->on_req = on_request;
+    h2o_compress_register(path, &compress);
+    response_register_filter(gateway, path);
+}

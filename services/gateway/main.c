@@ -1,0 +1,142 @@
+#include "libcommon/config.h"
+#include "libcommon/log.h"
+#include "libcommon/time.h"
+#include "services/gateway/gateway.h"
+
+#include <sodium.h>
+
+/* Time in which clients are told that the connection ends, even when nothing else is left to do. */
+#define GOODBYE_MS 200
+
+static struct gateway gateway;
+static char cookie_name[32];
+static uint64_t drain_started_ms;
+
+/* Different for installations that share a host name: cookies do not know ports (RFC 6265 §8.5). */
+static struct mirai_str make_cookie_name(void)
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char hex[9];
+    struct mirai_buf id = {0};
+    mirai_buf_printf(&id, "%s %s", mirai_config_str(MIRAI_CONFIG_DATA_DIR),
+                     mirai_config_str(MIRAI_CONFIG_GATEWAY_LISTEN));
+    crypto_hash_sha256(hash, (const unsigned char *)id.data, id.len);
+    mirai_hex(hex, hash, 4);
+    snprintf(cookie_name, sizeof(cookie_name), "__Host-mirai-%s", hex);
+    mirai_buf_free(&id);
+    return mirai_str(cookie_name);
+}
+
+static struct gateway_settings read_settings(void)
+{
+    return (struct gateway_settings){
+        .body_max = mirai_config_size(MIRAI_CONFIG_BODY_MAX_BYTES),
+        .attachment_max = mirai_config_size(MIRAI_CONFIG_ATTACHMENT_MAX_BYTES),
+        .uploads_max = (int)mirai_config_int(MIRAI_CONFIG_UPLOADS_MAX),
+        .connections_max = (int)mirai_config_int(MIRAI_CONFIG_CONNECTIONS_MAX),
+        .rpc_deadline_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_RPC_DEADLINE_MS),
+        .auth_cache_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_AUTH_CACHE_MS),
+        .request_timeout_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_REQUEST_TIMEOUT_MS),
+        .idle_timeout_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_IDLE_TIMEOUT_MS),
+        .drain_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_DRAIN_MS),
+        .locale = mirai_str(mirai_config_str(MIRAI_CONFIG_LOCALE)),
+        .cookie = make_cookie_name(),
+    };
+}
+
+/* h2o's own limits; the finer ones are handler.c's and connections.c's. */
+static void configure_http(void)
+{
+    h2o_globalconf_t *config = &gateway.config;
+    const struct gateway_settings *settings = &gateway.settings;
+    size_t largest =
+        settings->attachment_max > settings->body_max ? settings->attachment_max : settings->body_max;
+    h2o_socket_buffer_mmap_settings.threshold = 4u << 20; /* larger bodies go to a temporary file */
+    h2o_config_init(config);
+    config->server_name = h2o_iovec_init("", 0);
+    /* Above this HTTP/2 streams are reset without an answer: leave room for the one that says 413. */
+    config->max_request_entity_size = largest + (16u << 20);
+    config->handshake_timeout = settings->request_timeout_ms;
+    config->http1.req_timeout = 3600 * 1000;
+    config->http1.upgrade_to_http2 = 0;
+    config->http2.idle_timeout = settings->idle_timeout_ms;
+    config->http2.graceful_shutdown_timeout = settings->drain_ms;
+    h2o_hostconf_t *host = h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    handler_register(&gateway, &host->fallback_path);
+}
+
+static int start(struct mirai_runtime *runtime)
+{
+    gateway.settings = read_settings();
+    if (routes_init() != 0) {
+        mirai_log(ERROR, "the route table is broken");
+        return MIRAI_E_INTERNAL;
+    }
+    configure_http();
+    traffic_init(&gateway);
+    openapi_init();
+    static_init();
+    render_init();
+    gateway.tls = tls_new(&gateway, runtime->loop);
+    if (gateway.tls == NULL) {
+        return MIRAI_E_INVALID;
+    }
+    int err = listener_start(&gateway);
+    if (err != 0) {
+        tls_free(gateway.tls);
+        return err;
+    }
+    mirai_log(INFO, "serving", MIRAI_LOG_Z("listen", mirai_config_str(MIRAI_CONFIG_GATEWAY_LISTEN)),
+              MIRAI_LOG_I("loops", (int64_t)gateway.loops_count));
+    return 0;
+}
+
+static void drain(struct mirai_runtime *runtime)
+{
+    (void)runtime;
+    drain_started_ms = mirai_monotonic_ms();
+    listener_drain(&gateway);
+}
+
+static bool busy(struct mirai_runtime *runtime)
+{
+    (void)runtime;
+    return listener_busy(&gateway) || mirai_monotonic_ms() < drain_started_ms + GOODBYE_MS;
+}
+
+static void stop(struct mirai_runtime *runtime)
+{
+    (void)runtime;
+    listener_stop(&gateway);
+    tls_free(gateway.tls);
+}
+
+static size_t status(struct mirai_runtime *runtime, struct mirai_buf *pairs)
+{
+    (void)runtime;
+    mirai_mp_write_cstr(pairs, "connections");
+    mirai_mp_write_int(pairs, atomic_load(&gateway.connections));
+    mirai_mp_write_cstr(pairs, "requests");
+    mirai_mp_write_int(pairs, atomic_load(&gateway.requests));
+    mirai_mp_write_cstr(pairs, "loops");
+    mirai_mp_write_int(pairs, (int64_t)gateway.loops_count);
+    return 3;
+}
+
+static const struct mirai_rpc_method methods[] = {{NULL, NULL}};
+
+static const struct mirai_service service = {
+    .name = "gateway",
+    .summary = "HTTPS for people and programs: identity, routes, JSON",
+    .methods = methods,
+    .start = start,
+    .drain = drain,
+    .busy = busy,
+    .stop = stop,
+    .status = status,
+};
+
+int main(int argc, char **argv)
+{
+    return mirai_service_run(&service, argc, argv, &gateway);
+}

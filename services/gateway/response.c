@@ -1,0 +1,295 @@
+#include "libcommon/log.h"
+#include "services/gateway/gateway.h"
+
+/* ------------------------------------------------------------------ headers */
+
+#define NAME(literal)                                                                                        \
+    {                                                                                                        \
+        H2O_STRLIT(literal)                                                                                  \
+    }
+
+static h2o_iovec_t name_request_id = NAME("x-request-id");
+static h2o_iovec_t name_options = NAME("x-content-type-options");
+static h2o_iovec_t name_frame = NAME("x-frame-options");
+static h2o_iovec_t name_policy = NAME("content-security-policy");
+static h2o_iovec_t name_referrer = NAME("referrer-policy");
+
+static const char policy_page[] =
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+/* Data is no page: should a browser show it as one, it may do nothing at all. */
+static const char policy_data[] = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
+static const h2o_mime_attributes_t compressible = {.is_compressible = 1};
+
+static void put(h2o_req_t *req, h2o_iovec_t *name, const char *value, size_t len)
+{
+    h2o_vector_reserve(&req->pool, &req->res.headers, req->res.headers.size + 1);
+    req->res.headers.entries[req->res.headers.size++] =
+        (h2o_header_t){.name = name, .orig_name = NULL, .value = h2o_iovec_init(value, len)};
+}
+
+#define PUT(req, name, literal)        put(req, name, literal, sizeof(literal) - 1)
+#define PUT_TOKEN(req, token, literal) put(req, (h2o_iovec_t *)&(token)->buf, literal, sizeof(literal) - 1)
+
+/* A browser that learns HSTS for localhost would break every other program that serves there. */
+static bool is_local_host(h2o_iovec_t authority)
+{
+    static const struct mirai_str prefixes[] = {{"localhost", 9}, {"127.", 4}, {"[::1]", 5}};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (authority.len >= prefixes[i].len &&
+            strncasecmp(authority.base, prefixes[i].data, prefixes[i].len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_common(h2o_req_t *req, struct mirai_str id, enum response_cache cache, bool page)
+{
+    h2o_vector_reserve(&req->pool, &req->res.headers, 16);
+    put(req, &name_request_id, id.data, id.len);
+    if (cache == RESPONSE_NO_STORE) {
+        PUT_TOKEN(req, H2O_TOKEN_CACHE_CONTROL, "no-store");
+    } else {
+        PUT_TOKEN(req, H2O_TOKEN_CACHE_CONTROL, "private, no-cache");
+    }
+    PUT(req, &name_options, "nosniff");
+    if (page) {
+        PUT(req, &name_policy, policy_page);
+    } else {
+        PUT(req, &name_policy, policy_data);
+    }
+    PUT(req, &name_frame, "DENY");
+    PUT(req, &name_referrer, "no-referrer");
+    if (!is_local_host(req->authority)) {
+        PUT_TOKEN(req, H2O_TOKEN_STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+    }
+}
+
+void response_common_headers(struct exchange *exchange, enum response_cache cache, bool page)
+{
+    put_common(exchange->req, exchange_id(exchange), cache, page);
+}
+
+void response_header(struct exchange *exchange, const h2o_token_t *token, struct mirai_str value)
+{
+    put(exchange->req, (h2o_iovec_t *)&token->buf, value.data, value.len);
+}
+
+void response_etag(struct exchange *exchange, struct mirai_str etag)
+{
+    char *quoted = h2o_mem_alloc_pool(&exchange->req->pool, etag.len + 2);
+    quoted[0] = '"';
+    memcpy(quoted + 1, etag.data, etag.len);
+    quoted[etag.len + 1] = '"';
+    response_header(exchange, H2O_TOKEN_ETAG, (struct mirai_str){quoted, etag.len + 2});
+}
+
+/* ------------------------------------------------------------------ sending */
+
+static h2o_generator_t finished = {NULL, NULL};
+
+void response_send(struct exchange *exchange, int status, struct mirai_str body)
+{
+    h2o_req_t *req = exchange->req;
+    h2o_iovec_t bytes = h2o_iovec_init(body.data, body.len);
+    bool has_body = status != 204 && status != 304;
+    exchange->answered = true;
+    req->res.status = status;
+    req->res.content_length = has_body ? body.len : SIZE_MAX;
+    traffic_answered(exchange, body.len);
+    h2o_start_response(req, &finished);
+    if (exchange->is_head || !has_body || body.len == 0) {
+        h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
+    } else {
+        h2o_send(req, &bytes, 1, H2O_SEND_STATE_FINAL);
+    }
+}
+
+void response_empty(struct exchange *exchange, int status, enum response_cache cache)
+{
+    response_common_headers(exchange, cache, false);
+    response_send(exchange, status, (struct mirai_str){0});
+}
+
+static void send_json(struct exchange *exchange, int status, struct mirai_str json, enum response_cache cache)
+{
+    PUT_TOKEN(exchange->req, H2O_TOKEN_CONTENT_TYPE, "application/json");
+    response_common_headers(exchange, cache, false);
+    exchange->req->res.mime_attr = (h2o_mime_attributes_t *)&compressible;
+    response_send(exchange, status, exchange_keep(exchange, json));
+}
+
+void response_json_text(struct exchange *exchange, int status, struct mirai_str json)
+{
+    send_json(exchange, status, json, RESPONSE_NO_STORE);
+}
+
+void response_json(struct exchange *exchange, int status, struct mirai_str mp, enum response_cache cache)
+{
+    struct mirai_buf *json = &exchange->loop->json;
+    json->len = 0;
+    if (mirai_mp_to_json(mp, json) != 0) {
+        mirai_log(ERROR, "a daemon's answer is not readable",
+                  MIRAI_LOG_S("request_id", exchange_id(exchange)));
+        response_problem(exchange, PROBLEM_INTERNAL, NULL, (struct mirai_str){0});
+        return;
+    }
+    send_json(exchange, status, mirai_buf_str(json), cache);
+}
+
+/* ------------------------------------------------------------------ results */
+
+struct mirai_str response_text_of(struct mirai_str result, const char *key)
+{
+    struct mirai_str raw, text = {0};
+    if (mirai_mp_find(result, key, &raw) == 0) {
+        struct mirai_mp mp = mirai_mp(raw);
+        if (mirai_mp_read_str(&mp, &text) != 0) {
+            text = (struct mirai_str){0};
+        }
+    }
+    return text;
+}
+
+bool response_etag_of(struct exchange *exchange, struct mirai_str etag, enum response_cache *cache)
+{
+    if (etag.len == 0) {
+        return false;
+    }
+    response_etag(exchange, etag);
+    if (exchange->route->method != ROUTE_GET) {
+        return false;
+    }
+    *cache = RESPONSE_REVALIDATE;
+    struct mirai_str condition = exchange_header(exchange, H2O_TOKEN_IF_NONE_MATCH);
+    if (condition.len == 0 || !header_none_match_has(condition, etag)) {
+        return false;
+    }
+    response_empty(exchange, 304, RESPONSE_REVALIDATE);
+    return true;
+}
+
+/* ------------------------------------------------------------------ problems */
+
+void response_problem(struct exchange *exchange, enum problem problem, const char *detail,
+                      struct mirai_str errors)
+{
+    struct mirai_buf *json = &exchange->loop->json;
+    int status = problem_texts[problem].status;
+    json->len = 0;
+    problem_write(json, problem, exchange->context.locale, exchange_id(exchange), mirai_str(detail), errors);
+    h2o_req_t *req = exchange->req;
+    PUT_TOKEN(req, H2O_TOKEN_CONTENT_TYPE, "application/problem+json");
+    response_header(exchange, H2O_TOKEN_CONTENT_LANGUAGE, exchange->context.locale);
+    if (status == 401) {
+        PUT_TOKEN(req, H2O_TOKEN_WWW_AUTHENTICATE, "Bearer realm=\"mirai\"");
+    } else if (status == 503 || status == 429) {
+        PUT_TOKEN(req, H2O_TOKEN_RETRY_AFTER, "1");
+    }
+    response_common_headers(exchange, RESPONSE_NO_STORE, false);
+    response_send(exchange, status, exchange_keep(exchange, mirai_buf_str(json)));
+}
+
+void response_fault(struct exchange *exchange, int err, const struct mirai_faults *faults)
+{
+    struct mirai_buf errors = {0};
+    if (faults != NULL && faults->count > 0) {
+        mirai_faults_encode(faults, &errors);
+    }
+    response_problem(exchange, problem_of_error(err), NULL, mirai_buf_str(&errors));
+    mirai_buf_free(&errors);
+}
+
+void response_rpc_error(struct exchange *exchange, const struct mirai_rpc_reply *reply)
+{
+    struct mirai_str raw, text = {0}, errors = {0};
+    struct mirai_buf detail = {0};
+    enum problem problem =
+        problem_of_error(reply->status == MIRAI_E_CANCELLED ? MIRAI_E_UNAVAILABLE : reply->status);
+    if (problem != PROBLEM_INTERNAL && reply->error.len > 0) {
+        if (mirai_mp_find(reply->error, "message", &raw) == 0) {
+            struct mirai_mp mp = mirai_mp(raw);
+            if (mirai_mp_read_str(&mp, &text) == 0) {
+                mirai_buf_append_str(&detail, text);
+                mirai_buf_append_char(&detail, '\0');
+            }
+        }
+        if (mirai_mp_find(reply->error, "errors", &raw) == 0) {
+            errors = raw;
+        }
+    }
+    response_problem(exchange, problem, detail.data, errors);
+    mirai_buf_free(&detail);
+}
+
+void response_not_allowed(struct exchange *exchange, unsigned methods)
+{
+    struct mirai_buf allow = {0};
+    for (enum route_method method = 0; method < ROUTE_METHODS; method++) {
+        if ((methods >> method & 1) != 0) {
+            mirai_buf_printf(&allow, "%s, ", route_method_names[method]);
+            mirai_buf_append_str(&allow, method == ROUTE_GET ? MIRAI_STR("HEAD, ") : MIRAI_STR(""));
+        }
+    }
+    mirai_buf_append_str(&allow, MIRAI_STR("OPTIONS"));
+    response_header(exchange, H2O_TOKEN_ALLOW, exchange_keep(exchange, mirai_buf_str(&allow)));
+    mirai_buf_free(&allow);
+    if (h2o_memis(exchange->req->method.base, exchange->req->method.len, H2O_STRLIT("OPTIONS"))) {
+        response_empty(exchange, 204, RESPONSE_NO_STORE);
+    } else {
+        response_problem(exchange, PROBLEM_METHOD, NULL, (struct mirai_str){0});
+    }
+}
+
+/* ------------------------------------------------------------------ what h2o refuses by itself */
+
+struct rewritten {
+    h2o_ostream_t super;
+    h2o_iovec_t body;
+};
+
+static void send_rewritten(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t count,
+                           h2o_send_state_t state)
+{
+    struct rewritten *rewritten = (struct rewritten *)self;
+    (void)bufs;
+    h2o_ostream_send_next(self, req, &rewritten->body, count > 0 ? 1 : 0, state);
+}
+
+/* h2o's own errors have exactly one header, which none of ours has. */
+static bool is_from_h2o(const h2o_req_t *req)
+{
+    return req->res.status >= 400 && req->res.headers.size == 1;
+}
+
+static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    (void)self;
+    if (is_from_h2o(req)) {
+        struct gateway_loop *loop = gateway_loop_of(req);
+        struct exchange *exchange = exchange_new(loop, req);
+        enum problem problem = problem_of_status(req->res.status);
+        loop->json.len = 0;
+        problem_write(&loop->json, problem, exchange->context.locale, exchange_id(exchange),
+                      (struct mirai_str){0}, (struct mirai_str){0});
+        struct mirai_str body = exchange_keep(exchange, mirai_buf_str(&loop->json));
+        struct rewritten *rewritten = (struct rewritten *)h2o_add_ostream(req, sizeof(*rewritten), slot);
+        rewritten->super.do_send = send_rewritten;
+        rewritten->body = h2o_iovec_init(body.data, body.len);
+        slot = &rewritten->super.next;
+        req->res.headers.size = 0;
+        req->res.content_length = body.len;
+        PUT_TOKEN(req, H2O_TOKEN_CONTENT_TYPE, "application/problem+json");
+        put_common(req, exchange_id(exchange), RESPONSE_NO_STORE, false);
+        traffic_answered(exchange, body.len);
+    }
+    h2o_setup_next_ostream(req, slot);
+}
+
+void response_register_filter(struct gateway *gateway, h2o_pathconf_t *path)
+{
+    (void)gateway;
+    h2o_filter_t *filter = h2o_create_filter(path, sizeof(*filter));
+    filter->on_setup_ostream = on_setup_ostream;
+}
