@@ -1,0 +1,90 @@
+# bash completion for miraictl; made by `miraictl completion bash`
+_miraictl() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local name=${COMP_WORDS[1]} words='' options='' values='' files='' found=1
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W 'run status import export search user token tag audit reindex backup restore log-level config completion help --help --version' -- "$current"))
+    return
+  fi
+  case $name in
+      user) words='list create set-role disable enable password ' ;;
+      token) words='list create revoke ' ;;
+      tag) words='list ' ;;
+      audit) words='list ' ;;
+      backup) words='now list verify ' ;;
+      config) words='show help check ' ;;
+      completion) words='bash ' ;;
+  esac
+  if [ -n "$words" ]; then
+    if [ "$COMP_CWORD" -eq 2 ]; then
+      COMPREPLY=($(compgen -W "$words" -- "$current"))
+      return
+    fi
+    name="$name ${COMP_WORDS[2]}"
+  fi
+  case "$name $previous" in
+    'run --only') values= files= ;;
+    'import --owner') values= files= ;;
+    'import --status') values='draft in_review published archived' ;;
+    'import --type') values='incident problem change release request other' ;;
+    'import --space') values= files= ;;
+    'search --type') values='incident problem change release request other' ;;
+    'search --status') values='draft in_review published archived' ;;
+    'search --tag') values= files= ;;
+    'search --limit') values= files= ;;
+    'user create --role') values='viewer editor admin' ;;
+    'user create --display-name') values= files= ;;
+    'user create --email') values= files= ;;
+    'user create --password-file') values= files=1 ;;
+    'user password --password-file') values= files=1 ;;
+    'token create --user') values= files= ;;
+    'token create --role') values='viewer editor admin' ;;
+    'token create --days') values= files= ;;
+    'token create --output-file') values= files=1 ;;
+    'audit list --limit') values= files= ;;
+    'audit list --user') values= files= ;;
+    'audit list --action') values= files= ;;
+    'audit list --after') values= files= ;;
+    'audit list --before') values= files= ;;
+    *) found= ;;
+  esac
+  if [ -n "$found" ]; then
+    COMPREPLY=($(compgen -W "$values" ${files:+-f} -- "$current"))
+    return
+  fi
+  case $name in
+    'run') options='--json --help --only' ;;
+    'status') options='--json --help' ;;
+    'import') options='--json --help --owner --status --type --space --dry-run' ;;
+    'export') options='--json --help' ;;
+    'search') options='--json --help --type --status --tag --limit' ;;
+    'user list') options='--json --help' ;;
+    'user create') options='--json --help --role --display-name --email --password-file --generate' ;;
+    'user set-role') options='--json --help' ;;
+    'user disable') options='--json --help' ;;
+    'user enable') options='--json --help' ;;
+    'user password') options='--json --help --password-file --generate' ;;
+    'token list') options='--json --help' ;;
+    'token create') options='--json --help --user --role --days --output-file' ;;
+    'token revoke') options='--json --help' ;;
+    'tag list') options='--json --help' ;;
+    'audit list') options='--json --help --limit --user --action --after --before' ;;
+    'reindex') options='--json --help' ;;
+    'backup now') options='--json --help' ;;
+    'backup list') options='--json --help' ;;
+    'backup verify') options='--json --help' ;;
+    'restore') options='--json --help --yes' ;;
+    'log-level') options='--json --help' ;;
+    'config show') options='--json --help' ;;
+    'config help') options='--json --help --markdown' ;;
+    'config check') options='--json --help' ;;
+    'completion bash') options='--json --help' ;;
+  esac
+  if [ "${current:0:1}" = - ]; then
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
+  else
+    COMPREPLY=($(compgen -f -- "$current"))
+  fi
+}
+complete -o filenames -F _miraictl miraictl

@@ -1,0 +1,201 @@
+#include "services/ctl/document.h"
+
+#include "services/ctl/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct mirai_arena arena;
+static struct document document;
+static char reason[FRONT_REASON_SIZE];
+
+static int teardown(void **state)
+{
+    (void)state;
+    mirai_arena_free(&arena);
+    return 0;
+}
+
+static void assert_str(struct mirai_str s, const char *expected)
+{
+    char *copy = mirai_str_dup(s);
+    assert_string_equal(copy, expected);
+    free(copy);
+}
+
+static int read_document(const char *path, const char *root, const char *text)
+{
+    reason[0] = '\0';
+    return document_read(mirai_str(path), mirai_str(root), mirai_str(text), MIRAI_ARTICLE_STATUS_PUBLISHED,
+                         MIRAI_ITSM_TYPE_OTHER, &arena, &document, reason);
+}
+
+static void assert_slug(const char *path, const char *expected)
+{
+    assert_str(document_slug(mirai_str(path), &arena), expected);
+}
+
+static void makes_slugs_of_paths(void **state)
+{
+    (void)state;
+    assert_slug("VPN setup.md", "vpn-setup");
+    assert_slug("guides/VPN setup.md", "guides--vpn-setup");
+    assert_slug("a/b.md", "a--b");
+    assert_slug("a-b.md", "a-b");
+    assert_slug("./Change-your-password-in-Outlook.com.md", "change-your-password-in-outlook-com");
+    assert_slug("手順/パスワード 変更.md", "手順--パスワード-変更");
+    assert_slug("--- x ---.md", "x");
+    assert_slug("a//b/!/c.md", "a--b--c");
+}
+
+static void makes_a_slug_of_anything(void **state)
+{
+    struct mirai_buf path = {0};
+    (void)state;
+    assert_int_equal(document_slug(MIRAI_STR("!!!.md"), &arena).len, strlen("article-") + 8);
+    assert_int_equal(document_slug(MIRAI_STR(""), &arena).len, strlen("article-") + 8);
+    for (int i = 0; i < 300; i++) {
+        mirai_buf_append_str(&path, MIRAI_STR("あ"));
+    }
+    struct mirai_str one = document_slug(mirai_buf_str(&path), &arena);
+    mirai_buf_append_str(&path, MIRAI_STR("い"));
+    struct mirai_str other = document_slug(mirai_buf_str(&path), &arena);
+    assert_int_equal(mirai_utf8_length(one), 200);
+    assert_true(mirai_utf8_valid(one));
+    assert_false(mirai_str_eq(one, other));
+    mirai_buf_free(&path);
+}
+
+static void tells_equal_slugs_apart_by_hash(void **state)
+{
+    (void)state;
+    struct mirai_str a = document_slug_hashed(MIRAI_STR("Foo.md"), &arena);
+    struct mirai_str b = document_slug_hashed(MIRAI_STR("foo.md"), &arena);
+    assert_false(mirai_str_eq(a, b));
+    assert_true(mirai_str_eq(a, document_slug_hashed(MIRAI_STR("Foo.md"), &arena)));
+}
+
+static void assert_heading(const char *body, const char *expected)
+{
+    assert_str(document_heading(mirai_str(body), &arena), expected);
+}
+
+static void finds_the_heading(void **state)
+{
+    (void)state;
+    assert_heading("# <a name=\"x-y\"></a>ライブ キャプションを管理する\n", "ライブ キャプションを管理する");
+    assert_heading("text\n\n#  The `code` and **bold** #\n", "The code and bold");
+    assert_heading("# [VPN](https://example.com/) の手順\r\n", "VPN の手順");
+    assert_heading("## two\n# one\n", "one");
+    assert_heading("```\n# comment\n```\n# real\n", "real");
+    assert_heading("# C\\# と 1 < 2\n", "C# と 1 < 2");
+    assert_heading("#no\n#\n# \n", "");
+    assert_heading("", "");
+}
+
+static void guesses_the_language(void **state)
+{
+    (void)state;
+    assert_int_equal(document_language(MIRAI_STR("VPN が切れる場合は再接続してください。")), MIRAI_LOCALE_JA);
+    assert_int_equal(document_language(MIRAI_STR("Reconnect the VPN client.")), MIRAI_LOCALE_EN);
+    assert_int_equal(document_language(MIRAI_STR("")), MIRAI_LOCALE_EN);
+}
+
+static void takes_what_the_front_matter_says(void **state)
+{
+    const struct mirai_article_import *article = &document.article;
+    (void)state;
+    assert_int_equal(
+        read_document(
+            "x/y.md", "root",
+            "---\ntitle: T\nslug: s-1\ntype: change\nstatus: draft\nlanguage: en\nreview_by: 2027-01-31\n"
+            "tags: [a, \"b\"]\nsummary_technical: S\nowner: admin\nspace: IT\nms.date: 1\n---\nbody"),
+        0);
+    assert_str(article->title, "T");
+    assert_str(article->slug, "s-1");
+    assert_true(document.own_slug);
+    assert_int_equal(article->type, MIRAI_ITSM_TYPE_CHANGE);
+    assert_int_equal(article->status, MIRAI_ARTICLE_STATUS_DRAFT);
+    assert_str(article->review_by, "2027-01-31");
+    assert_int_equal(article->tags.count, 2);
+    assert_str(article->body, "body");
+    assert_str(document.owner, "admin");
+    assert_str(document.space, "IT");
+    assert_int_equal(document_check(article, &arena, reason), 0);
+}
+
+static void fills_what_it_does_not_say(void **state)
+{
+    const struct mirai_article_import *article = &document.article;
+    (void)state;
+    assert_int_equal(read_document("Incident/db down.md", "kb", "データベースが停止した"), 0);
+    assert_str(article->title, "db down");
+    assert_str(article->slug, "incident--db-down");
+    assert_int_equal(article->type, MIRAI_ITSM_TYPE_INCIDENT);
+    assert_int_equal(article->status, MIRAI_ARTICLE_STATUS_PUBLISHED);
+    assert_int_equal(article->language, MIRAI_LOCALE_JA);
+    assert_int_equal(read_document("a/b/c.md", "problem", "# H\n"), 0);
+    assert_int_equal(article->type, MIRAI_ITSM_TYPE_PROBLEM);
+    assert_str(article->title, "H");
+    assert_int_equal(read_document("a/c.md", "b", "---\ntags: x, y ,\n---\n"), 0);
+    assert_int_equal(article->type, MIRAI_ITSM_TYPE_OTHER);
+    assert_int_equal(article->tags.count, 2);
+    assert_str(article->tags.items[1], "y");
+}
+
+static void refuses(const char *text, const char *why)
+{
+    int err = read_document("a.md", "root", text);
+    err = err == 0 ? document_check(&document.article, &arena, reason) : err;
+    assert_int_equal(err, MIRAI_E_UNPROCESSABLE);
+    if (strstr(reason, why) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", reason, why);
+    }
+}
+
+static void refuses_with_a_reason(void **state)
+{
+    char title[1300];
+    (void)state;
+    refuses("---\ntype: tutorial\n---\n", "type");
+    refuses("---\nreview_by: soon\n---\n", "review_by");
+    refuses("---\ntitle: [a]\n---\n", "title");
+    refuses("---\nslug: \"\"\ntags: [\"\"]\n---\n", "slug");
+    refuses("---\na: b: c\n---\n", "front matter");
+    refuses("caf\xe9", "UTF-8");
+    memset(title, 'x', sizeof(title));
+    memcpy(title, "---\ntitle: ", 11);
+    strcpy(title + 1200, "\n---\n");
+    refuses(title, "title");
+}
+
+static void refuses_a_body_that_is_too_long(void **state)
+{
+    const size_t len = (1u << 20) + 1;
+    char *text = malloc(len + 1);
+    (void)state;
+    memset(text, 'x', len);
+    text[len] = '\0';
+    refuses(text, "body");
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(makes_slugs_of_paths, teardown),
+        cmocka_unit_test_teardown(makes_a_slug_of_anything, teardown),
+        cmocka_unit_test_teardown(tells_equal_slugs_apart_by_hash, teardown),
+        cmocka_unit_test_teardown(finds_the_heading, teardown),
+        cmocka_unit_test_teardown(guesses_the_language, teardown),
+        cmocka_unit_test_teardown(takes_what_the_front_matter_says, teardown),
+        cmocka_unit_test_teardown(fills_what_it_does_not_say, teardown),
+        cmocka_unit_test_teardown(refuses_with_a_reason, teardown),
+        cmocka_unit_test_teardown(refuses_a_body_that_is_too_long, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
