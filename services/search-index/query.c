@@ -18,7 +18,7 @@
 #define PHRASE_CHECKS_MAX 2000
 
 /* Saturation of BM25, as in terms.c. */
-#define K1 1.2
+#define K1 0.6
 
 struct posting {
     uint32_t doc;

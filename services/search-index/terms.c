@@ -3,8 +3,9 @@
 #include <stdlib.h>
 
 /* BM25 (Robertson & Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", with weighted
- * fields: 3.6). */
-#define K1 1.2
+ * fields: 3.6).
+ * Tuned on a twelfth of JaQuAD's questions: a term that is there says more than how often it is there. */
+#define K1 0.6
 
 struct field_rule {
     double weight;
@@ -14,8 +15,8 @@ struct field_rule {
 
 /* The usual lengths are constants: a document's bytes in the index must not depend on the others. */
 static const struct field_rule rules[TERMS_FIELD_COUNT] = {
-    [TERMS_TITLE] = {6.0, 0.5, {6, 10}},
-    [TERMS_TAGS] = {3.0, 0.3, {3, 6}},
+    [TERMS_TITLE] = {4.0, 0.5, {6, 10}},
+    [TERMS_TAGS] = {2.5, 0.3, {3, 6}},
     [TERMS_HEADINGS] = {1.5, 0.5, {15, 25}},
     [TERMS_BODY] = {1.0, 0.75, {120, 250}},
 };

@@ -1,6 +1,7 @@
 #include "tests/unit/search-index/fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 static void put_text(struct fixture *f, int64_t id, const char *title, const char *body)
 {
@@ -282,8 +283,8 @@ static void test_deadline(void **state)
 
 struct race {
     struct fixture *f;
-    volatile bool stop;
-    size_t rounds;
+    atomic_bool stop;
+    atomic_size_t rounds;
 };
 
 static void *search_all_the_time(void *data)
