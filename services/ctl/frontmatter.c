@@ -296,22 +296,45 @@ const struct front_pair *front_matter_find(const struct front_matter *front, con
     return NULL;
 }
 
-/* A JSON string is a YAML double-quoted scalar, but for DEL and C1 controls, which YAML wants escaped
- * (YAML 1.1 §5.1). */
+/* The escape that the code point at `s` needs in YAML beyond what JSON escapes: DEL and C1 controls, line and
+ * paragraph separators, byte order mark, U+FFFE and U+FFFF (YAML 1.1 §5.1, §5.4). Returns the bytes that it
+ * replaces, 0 for none. */
+static size_t yaml_escape(struct mirai_str s, unsigned *code)
+{
+    static const struct {
+        struct mirai_str bytes;
+        unsigned code;
+    } marks[] = {{{"\xe2\x80\xa8", 3}, 0x2028},
+                 {{"\xe2\x80\xa9", 3}, 0x2029},
+                 {{"\xef\xbb\xbf", 3}, 0xfeff},
+                 {{"\xef\xbf\xbe", 3}, 0xfffe},
+                 {{"\xef\xbf\xbf", 3}, 0xffff}};
+    const unsigned char *at = (const unsigned char *)s.data;
+    if (at[0] == 0x7f || (at[0] == 0xc2 && s.len > 1 && at[1] < 0xa0)) {
+        *code = at[0] == 0x7f ? 0x7f : at[1];
+        return at[0] == 0x7f ? 1 : 2;
+    }
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+        if (s.len >= marks[i].bytes.len && memcmp(at, marks[i].bytes.data, marks[i].bytes.len) == 0) {
+            *code = marks[i].code;
+            return marks[i].bytes.len;
+        }
+    }
+    return 0;
+}
+
 void front_matter_quote(struct mirai_buf *out, struct mirai_str value)
 {
     struct mirai_buf json = {0};
-    mirai_buf_append_json(&json, value);
-    for (size_t i = 0; i < json.len; i++) {
-        unsigned char c = (unsigned char)json.data[i];
-        unsigned char following = i + 1 < json.len ? (unsigned char)json.data[i + 1] : 0;
-        if (c == 0x7f) {
-            mirai_buf_append_str(out, MIRAI_STR("\\x7f"));
-        } else if (c == 0xc2 && following < 0xa0) {
-            mirai_buf_printf(out, "\\x%02x", following);
-            i++;
+    mirai_buf_append_json(&json, value); /* nearly a YAML double-quoted scalar */
+    for (size_t i = 0; i < json.len;) {
+        unsigned code;
+        size_t escaped = yaml_escape((struct mirai_str){json.data + i, json.len - i}, &code);
+        if (escaped > 0) {
+            mirai_buf_printf(out, "\\u%04x", code);
+            i += escaped;
         } else {
-            mirai_buf_append_char(out, (char)c);
+            mirai_buf_append_char(out, json.data[i++]);
         }
     }
     mirai_buf_free(&json);

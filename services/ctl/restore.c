@@ -151,8 +151,7 @@ static int copy_attachment(struct restore *restore, const char *sha256)
     const char *backups = mirai_config_str(MIRAI_CONFIG_BACKUP_DIR);
     unsigned char bytes[32];
     if (mirai_unhex(bytes, sizeof(bytes), mirai_str(sha256)) != 0) {
-        return ctl_fail(restore->ctl, CTL_FAILED,
-                        text("attachments.txt: 壊れています", "attachments.txt: damaged"));
+        return ctl_fail(restore->ctl, CTL_FAILED, text("%s: 壊れています", "%s: damaged"), "attachments.txt");
     }
     snprintf(to, sizeof(to), "%s/attachments/%.2s", restore->to, sha256);
     int code = make_folder(restore, to);
