@@ -127,12 +127,14 @@ int generations_swap(struct generations *generations, struct index *building)
 /* Number of "index-<n>.db"; 0: another name. */
 static unsigned file_number(const char *name)
 {
-    unsigned number = 0;
-    int used = 0;
-    if (sscanf(name, "index-%9u.db%n", &number, &used) != 1 || used == 0 || name[used] != '\0') {
+    int64_t number = 0;
+    size_t len = strlen(name);
+    if (len < 10 || strncmp(name, "index-", 6) != 0 || strcmp(name + len - 3, ".db") != 0) {
         return 0;
     }
-    return number;
+    return mirai_parse_int((struct mirai_str){name + 6, len - 9}, 1, 1000000000, &number) == 0
+               ? (unsigned)number
+               : 0;
 }
 
 /* The highest number below `below`; 0: none. */

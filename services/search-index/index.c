@@ -69,12 +69,9 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_META_PUT] = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
     [SQL_TEXT_GET] = "SELECT slug, title, summary, tags, body FROM texts WHERE doc = ?1",
-    [SQL_TEXT_PUT] = "INSERT OR REPLACE INTO texts (doc, slug, title, summary, tags, body) VALUES (?1, ?2, "
-                     "?3, ?4, ?5, ?6)",
+    [SQL_TEXT_PUT] = "INSERT OR REPLACE INTO texts VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [SQL_TEXT_DELETE] = "DELETE FROM texts WHERE doc = ?1",
-    [SQL_DOCUMENT_PUT] =
-        "INSERT OR REPLACE INTO documents (doc, id, type, status, visibility, space_id, group_id, owner_id,"
-        " updated_at, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [SQL_DOCUMENT_PUT] = "INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_DOCUMENT_DELETE] = "DELETE FROM documents WHERE doc = ?1",
     [SQL_SUGGEST_PUT] = "INSERT OR IGNORE INTO suggestions (key, doc, kind, text) VALUES (?1, ?2, ?3, ?4)",
     [SQL_SUGGEST_DELETE] = "DELETE FROM suggestions WHERE doc = ?1",

@@ -400,20 +400,31 @@ static struct mirai_str cursor_encode(const struct candidate *last, bool scored,
                               (unsigned long long)last->id);
 }
 
+/* 1 to 16 hexadecimal digits. */
+static bool parse_hex(const char *p, const char *end, uint64_t *value)
+{
+    *value = 0;
+    if (p == end || end - p > 16) {
+        return false;
+    }
+    for (; p < end; p++) {
+        int digit = *p >= '0' && *p <= '9' ? *p - '0' : *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : -1;
+        if (digit < 0) {
+            return false;
+        }
+        *value = *value << 4 | (unsigned)digit;
+    }
+    return true;
+}
+
 static int cursor_decode(struct mirai_str cursor, bool scored, struct candidate *out)
 {
-    char text[64];
-    char kind;
-    unsigned long long bits;
-    unsigned long long id;
-    int used = 0;
-    if (cursor.len >= sizeof(text)) {
-        return MIRAI_E_INVALID;
-    }
-    memcpy(text, cursor.data, cursor.len);
-    text[cursor.len] = '\0';
-    if (sscanf(text, "%c%16llx.%16llx%n", &kind, &bits, &id, &used) != 3 || (size_t)used != cursor.len ||
-        kind != (scored ? 's' : 't')) {
+    const char *end = cursor.data + cursor.len;
+    const char *dot = cursor.len > 0 ? memchr(cursor.data, '.', cursor.len) : NULL;
+    uint64_t bits;
+    uint64_t id;
+    if (dot == NULL || cursor.data[0] != (scored ? 's' : 't') || !parse_hex(cursor.data + 1, dot, &bits) ||
+        !parse_hex(dot + 1, end, &id)) {
         return MIRAI_E_INVALID;
     }
     memcpy(&out->score, &bits, sizeof(out->score));
