@@ -1,87 +1,18 @@
-#include "services/search-index/query.h"
+#include "services/search-index/query_internal.h"
 
 #include "libcommon/time.h"
 #include "services/search-index/terms.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define HITS_DEFAULT  20
-#define HITS_MAX      100
-#define FACET_TAG_MAX 20
-
-/* More than the values of any enumeration that is counted. */
-#define FACET_ENUM_MAX 16
+#define HITS_DEFAULT 20
 
 /* Documents whose text is looked through for quoted phrases; beyond it the words alone decide. */
 #define PHRASE_CHECKS_MAX 2000
 
 /* Saturation of BM25, as in terms.c. */
 #define K1 0.6
-
-struct posting {
-    uint32_t doc;
-    uint8_t level;
-};
-
-/* Per document while a query runs. */
-struct slot {
-    float score;
-    uint8_t phrases; /* quoted phrases whose words it has */
-    bool excluded;
-    bool touched;
-};
-
-struct candidate {
-    double score; /* or the time of the last save, when there are no words */
-    int64_t id;
-    uint32_t doc;
-};
-
-struct query_workspace {
-    struct slot *slots;
-    uint32_t slots_cap;
-    uint32_t *touched;
-    size_t touched_len;
-    size_t touched_cap;
-    struct posting *list; /* postings of the current term */
-    size_t list_len;
-    size_t list_cap;
-    uint32_t *tag_counts;
-    uint32_t tag_counts_cap;
-    struct normalized text;
-    struct mirai_buf buf;
-};
-
-/* One query. */
-struct search {
-    struct index_reader *reader;
-    struct catalog *catalog;
-    struct query_workspace *space;
-    const struct mirai_search_query *request;
-    const struct mirai_principal *principal;
-    struct query query;
-    uint32_t limit; /* documents are below */
-    uint64_t deadline_us;
-    size_t term; /* whose postings are in space->list */
-    size_t seen;
-    /* filters */
-    uint32_t tags[QUERY_TAGS_MAX + 10];
-    size_t tags_len;
-    bool impossible; /* a filter that nothing can pass */
-    size_t phrases;
-    size_t phrase_checks;
-    /* outcome */
-    int64_t total;
-    uint32_t types[FACET_ENUM_MAX];
-    uint32_t statuses[FACET_ENUM_MAX];
-    struct candidate heap[HITS_MAX + 1]; /* the worst one on top */
-    size_t heap_len;
-    size_t heap_max; /* one more than the page: tells whether there is a next page */
-    bool has_cursor;
-    struct candidate cursor;
-};
 
 struct query_workspace *query_workspace_new(void)
 {
@@ -299,9 +230,7 @@ static bool has_phrases(struct search *search, uint32_t doc)
 
 /* ------------------------------------------------------------------ ranking */
 
-/* Higher score first, then higher id: newer articles. A total order, so that pages neither overlap nor skip.
- */
-static bool better(const struct candidate *a, const struct candidate *b)
+bool query_better(const struct candidate *a, const struct candidate *b)
 {
     return a->score != b->score ? a->score > b->score : a->id > b->id;
 }
@@ -311,7 +240,7 @@ static void sift_down(struct candidate *heap, size_t len, size_t at)
     for (;;) {
         size_t worst = at;
         for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < len; child++) {
-            worst = better(&heap[worst], &heap[child]) ? child : worst;
+            worst = query_better(&heap[worst], &heap[child]) ? child : worst;
         }
         if (worst == at) {
             return;
@@ -326,19 +255,19 @@ static void sift_down(struct candidate *heap, size_t len, size_t at)
 static void offer(struct search *search, const struct candidate *candidate)
 {
     struct candidate *heap = search->heap;
-    if (search->has_cursor && !better(&search->cursor, candidate)) {
+    if (search->has_cursor && !query_better(&search->cursor, candidate)) {
         return; /* on an earlier page */
     }
     if (search->heap_len < search->heap_max) {
         size_t at = search->heap_len++;
         heap[at] = *candidate;
-        while (at > 0 && better(&heap[(at - 1) / 2], &heap[at])) {
+        while (at > 0 && query_better(&heap[(at - 1) / 2], &heap[at])) {
             struct candidate swap = heap[at];
             heap[at] = heap[(at - 1) / 2];
             heap[(at - 1) / 2] = swap;
             at = (at - 1) / 2;
         }
-    } else if (better(candidate, &heap[0])) {
+    } else if (query_better(candidate, &heap[0])) {
         heap[0] = *candidate;
         sift_down(heap, search->heap_len, 0);
     }
@@ -389,171 +318,6 @@ static int rank(struct search *search)
     return 0;
 }
 
-/* ------------------------------------------------------------------ paging */
-
-/* "s<bits of the score>.<id>" or "t<time>.<id>", in hexadecimal. */
-static struct mirai_str cursor_encode(const struct candidate *last, bool scored, struct mirai_arena *arena)
-{
-    uint64_t bits;
-    memcpy(&bits, &last->score, sizeof(bits));
-    return mirai_arena_printf(arena, "%c%016llx.%llx", scored ? 's' : 't', (unsigned long long)bits,
-                              (unsigned long long)last->id);
-}
-
-/* 1 to 16 hexadecimal digits. */
-static bool parse_hex(const char *p, const char *end, uint64_t *value)
-{
-    *value = 0;
-    if (p == end || end - p > 16) {
-        return false;
-    }
-    for (; p < end; p++) {
-        int digit = *p >= '0' && *p <= '9' ? *p - '0' : *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : -1;
-        if (digit < 0) {
-            return false;
-        }
-        *value = *value << 4 | (unsigned)digit;
-    }
-    return true;
-}
-
-static int cursor_decode(struct mirai_str cursor, bool scored, struct candidate *out)
-{
-    const char *end = cursor.data + cursor.len;
-    const char *dot = cursor.len > 0 ? memchr(cursor.data, '.', cursor.len) : NULL;
-    uint64_t bits;
-    uint64_t id;
-    if (dot == NULL || cursor.data[0] != (scored ? 's' : 't') || !parse_hex(cursor.data + 1, dot, &bits) ||
-        !parse_hex(dot + 1, end, &id)) {
-        return MIRAI_E_INVALID;
-    }
-    memcpy(&out->score, &bits, sizeof(out->score));
-    out->id = (int64_t)id;
-    return isfinite(out->score) ? 0 : MIRAI_E_INVALID;
-}
-
-/* ------------------------------------------------------------------ answer */
-
-static int compare_candidates(const void *a, const void *b)
-{
-    const struct candidate *x = a;
-    const struct candidate *y = b;
-    return better(x, y) ? -1 : better(y, x) ? 1 : 0;
-}
-
-static void fill_tags(struct mirai_str joined, struct mirai_arena *arena, struct mirai_search_hit *hit)
-{
-    size_t count = joined.len > 0;
-    for (size_t i = 0; i < joined.len; i++) {
-        count += joined.data[i] == '\n';
-    }
-    hit->tags.items = mirai_arena_alloc(arena, (count + 1) * sizeof(hit->tags.items[0]));
-    const char *p = joined.data;
-    for (size_t i = 0; i < count; i++) {
-        const char *newline = memchr(p, '\n', (size_t)(joined.data + joined.len - p));
-        const char *stop = newline != NULL ? newline : joined.data + joined.len;
-        hit->tags.items[hit->tags.count++] =
-            mirai_arena_copy(arena, (struct mirai_str){p, (size_t)(stop - p)});
-        p = stop + 1;
-    }
-    mirai_mark(search_hit, hit, tags);
-}
-
-static int fill_hit(struct search *search, const struct candidate *candidate, struct mirai_arena *arena,
-                    struct mirai_search_hit *hit)
-{
-    const struct catalog_entry *entry = catalog_get(search->catalog, candidate->doc);
-    sqlite3_stmt *text = search->reader->text;
-    sqlite3_bind_int64(text, 1, candidate->doc);
-    int rc = sqlite3_step(text);
-    if (rc == SQLITE_ROW) {
-        mirai_set(search_hit, hit, slug, mirai_arena_copy(arena, text_column(text, 0)));
-        mirai_set(search_hit, hit, title, mirai_arena_copy(arena, text_column(text, 1)));
-        fill_tags(text_column(text, 3), arena, hit);
-        struct mirai_str body = text_column(text, 4);
-        mirai_set(search_hit, hit, snippet,
-                  snippet_make(&search->query, body.len != 0 ? body : text_column(text, 2), arena));
-    }
-    sqlite3_reset(text);
-    mirai_set(search_hit, hit, id, entry->id);
-    mirai_set(search_hit, hit, score, search->query.terms_len > 0 ? candidate->score : 0);
-    mirai_set(search_hit, hit, type, entry->type);
-    mirai_set(search_hit, hit, status, entry->status);
-    mirai_set(search_hit, hit, updated_at, entry->updated_at);
-    return rc == SQLITE_ROW
-               ? 0
-               : index_fault(search->reader->index, rc == SQLITE_DONE ? SQLITE_CORRUPT : rc, "text");
-}
-
-static int fill_hits(struct search *search, struct mirai_arena *arena, struct mirai_search_result *result)
-{
-    qsort(search->heap, search->heap_len, sizeof(search->heap[0]), compare_candidates);
-    size_t count = search->heap_len;
-    if (count == search->heap_max) {
-        count--;
-        mirai_set(search_result, result, next_cursor,
-                  cursor_encode(&search->heap[count - 1], search->query.terms_len > 0, arena));
-    }
-    struct mirai_search_hit *hits = mirai_arena_alloc(arena, (count + 1) * sizeof(*hits));
-    mirai_set(search_result, result, hits, ((struct mirai_objects){hits, count}));
-    int err = 0;
-    for (size_t i = 0; err == 0 && i < count; i++) {
-        err = fill_hit(search, &search->heap[i], arena, &hits[i]);
-    }
-    return err;
-}
-
-static void fill_enum_facet(const uint32_t *counts, const struct mirai_enum *names, struct mirai_arena *arena,
-                            struct mirai_objects *out)
-{
-    size_t max = 0;
-    while (names->values[max] != NULL) {
-        max++;
-    }
-    struct mirai_tally *items = mirai_arena_alloc(arena, (max + 1) * sizeof(*items));
-    out->items = items;
-    for (size_t i = 0; i < max; i++) {
-        if (counts[i] > 0) {
-            struct mirai_tally *item = &items[out->count++];
-            mirai_set(tally, item, key, mirai_str(names->values[i]));
-            mirai_set(tally, item, count, counts[i]);
-        }
-    }
-}
-
-/* The most frequent tags; equal ones by name. */
-static void fill_tag_facet(struct search *search, struct mirai_arena *arena, struct mirai_objects *out)
-{
-    struct mirai_tally *items = mirai_arena_alloc(arena, (FACET_TAG_MAX + 1) * sizeof(*items));
-    uint32_t tags = catalog_tag_limit(search->catalog);
-    out->items = items;
-    for (uint32_t tag = 0; tag < tags; tag++) {
-        int64_t n = search->space->tag_counts[tag];
-        size_t at = out->count;
-        while (at > 0 && items[at - 1].count < n) {
-            at--;
-        }
-        if (n == 0 || at == FACET_TAG_MAX) {
-            continue;
-        }
-        out->count += out->count < FACET_TAG_MAX;
-        memmove(&items[at + 1], &items[at], (out->count - at) * sizeof(items[0]));
-        items[at] = (struct mirai_tally){0};
-        mirai_set(tally, &items[at], key, mirai_arena_copy(arena, catalog_tag_name(search->catalog, tag)));
-        mirai_set(tally, &items[at], count, n);
-    }
-}
-
-static void fill_facets(struct search *search, struct mirai_arena *arena, struct mirai_search_facets *facets)
-{
-    fill_enum_facet(search->types, &mirai_enum_itsm_type, arena, &facets->type);
-    fill_enum_facet(search->statuses, &mirai_enum_article_status, arena, &facets->status);
-    fill_tag_facet(search, arena, &facets->tag);
-    mirai_mark(search_facets, facets, type);
-    mirai_mark(search_facets, facets, status);
-    mirai_mark(search_facets, facets, tag);
-}
-
 static void reserve(struct search *search)
 {
     struct query_workspace *space = search->space;
@@ -589,10 +353,7 @@ static int run_locked(struct search *search, struct mirai_arena *arena, struct m
     resolve_filters(search);
     int err = search->impossible ? 0 : rank(search);
     if (err == 0) {
-        mirai_set(search_result, result, total, search->total);
-        fill_facets(search, arena, &result->facets);
-        mirai_mark(search_result, result, facets);
-        err = fill_hits(search, arena, result);
+        err = query_answer(search, arena, result);
     }
     wipe(search->space);
     return err;
@@ -615,7 +376,7 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
                 &search->query);
     if (mirai_has(search_query, request, cursor)) {
         search->has_cursor = true;
-        int err = cursor_decode(request->cursor, search->query.terms_len > 0, &search->cursor);
+        int err = query_cursor_decode(request->cursor, search->query.terms_len > 0, &search->cursor);
         if (err != 0) {
             return err;
         }
