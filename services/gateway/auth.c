@@ -119,7 +119,8 @@ static void refuse(struct exchange *exchange, enum problem problem)
 
 static void accept_identity(struct exchange *exchange, struct identity *identity)
 {
-    h2o_mem_link_shared(&exchange->req->pool, identity);
+    h2o_mem_addref_shared(identity);
+    exchange->identity = identity;
     exchange->context.principal = identity->principal;
     exchange->by_session = identity->session;
     if (identity->principal.role < exchange->route->role) {

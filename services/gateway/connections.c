@@ -4,8 +4,9 @@
 
 #include <stdlib.h>
 
-/* h2o 2.2 has one timer for a whole HTTP/1 request and none for answers that nobody reads. This file watches
- * each connection from outside instead: what TCP has moved (TCP_INFO), and whether half a request lies in the
+/* h2o 2.2 has one timer for a whole HTTP/1 request and none for answers that nobody reads, and it waits for
+ * ever for writes that libuv refused because the peer had reset the connection. This file watches each
+ * connection from outside instead: what TCP has moved (TCP_INFO), and whether half a request lies in the
  * buffer. */
 
 /* A body may come as slowly as this: bytes per millisecond. */
@@ -18,6 +19,7 @@ struct connection {
     struct gateway_loop *loop;
     uint64_t moved; /* bytes received and acknowledged at the last look */
     uint64_t moved_at_ms;
+    bool refused;           /* at the last look h2o waited for a write that was never queued */
     uint64_t partial_at_ms; /* since when half a request waits for its rest; 0: none does */
 };
 
@@ -103,6 +105,23 @@ static bool is_overdue(struct connection *connection, uint64_t now)
     return still_ms > patience;
 }
 
+/* After a read error uv_write() fails at once, without the callback that h2o has been promised. Give it at
+ * the second look: by then a callback that libuv still had to run has been run. */
+static void end_refused_write(struct connection *connection)
+{
+    h2o_socket_t *sock = connection->sock;
+    bool refused = sock->_cb.write != NULL && !uv_is_writable((uv_stream_t *)&connection->tcp) &&
+                   uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) == 0;
+    if (refused && connection->refused) {
+        h2o_socket_cb callback = sock->_cb.write;
+        sock->_cb.write = NULL;
+        connection->refused = false;
+        callback(sock, h2o_socket_error_io);
+        return;
+    }
+    connection->refused = refused;
+}
+
 void connections_sweep(struct gateway_loop *loop)
 {
     uint64_t now = mirai_monotonic_ms();
@@ -114,6 +133,7 @@ void connections_sweep(struct gateway_loop *loop)
             if (is_overdue(connection, now)) {
                 cut(connection);
             }
+            end_refused_write(connection); /* may end it: its memory stays until libuv has closed it */
         }
     }
 }

@@ -121,12 +121,8 @@ static void start(struct exchange *exchange, const struct mirai_attachment *atta
     }
     uint64_t length = download->last - download->next + 1;
     response_common_headers(exchange, cache, false);
-    exchange->answered = true;
-    req->res.status = status;
-    req->res.content_length = length;
-    traffic_answered(exchange, length);
     download->chunk = h2o_mem_alloc_pool(&req->pool, length < MIRAI_RPC_CHUNK ? length : MIRAI_RPC_CHUNK);
-    h2o_start_response(req, &download->super);
+    response_start(exchange, status, length, &download->super);
     if (exchange->is_head) {
         h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
     } else {

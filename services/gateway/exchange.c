@@ -15,6 +15,9 @@ static void dispose(void *data)
     if (exchange->abandon != NULL) {
         exchange->abandon(exchange);
     }
+    if (exchange->identity != NULL) { /* after abandon(), which may still call in its name */
+        h2o_mem_release_shared(exchange->identity);
+    }
     atomic_fetch_sub_explicit(&exchange->loop->gateway->requests, 1, memory_order_relaxed);
 }
 

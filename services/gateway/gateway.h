@@ -89,6 +89,7 @@ struct exchange {
     void *state;                        /* the handler's */
     uint64_t started_us;
     struct mirai_context context; /* principal, locale, deadline, trace of the calls */
+    struct identity *identity;    /* auth.c's, counted: what context.principal points into */
     struct mirai_str secret;      /* the client's token */
     bool by_cookie;               /* the token came from the session cookie */
     bool by_session;              /* the token is a session's, not an API token */
@@ -148,6 +149,8 @@ void response_etag(struct exchange *exchange, struct mirai_str etag);
 /* The headers that stand on every answer; `page` for what a browser shows as a page. */
 void response_common_headers(struct exchange *exchange, enum response_cache cache, bool page);
 
+/* Begin an answer whose body comes from `generator`; length SIZE_MAX: it has none. */
+void response_start(struct exchange *exchange, int status, size_t length, h2o_generator_t *generator);
 /* Send a body that lives as long as the request (empty: none). The caller has set its own headers and
  * res.mime_attr. */
 void response_send(struct exchange *exchange, int status, struct mirai_str body);

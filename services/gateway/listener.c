@@ -139,6 +139,7 @@ static void run_until_closed(struct gateway_loop *loop)
     while (!h2o_linklist_is_empty(&loop->connections) && mirai_monotonic_ms() < end) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
         connections_close(loop); /* the later ones, too */
+        connections_sweep(loop);
         usleep(1000);
     }
 }
@@ -159,6 +160,7 @@ static void close_loop(struct gateway_loop *loop)
     uv_close((uv_handle_t *)&loop->sweep, NULL);
     uv_close((uv_handle_t *)&loop->wake, NULL);
     if (h2o_linklist_is_empty(&loop->connections)) {
+        h2o_timeout_unlink(&loop->http.http2._graceful_shutdown_timeout); /* the second GOAWAY, for no one */
         h2o_context_dispose(&loop->http);
     }
     for (int turns = 0; uv_loop_close(&loop->uv) == UV_EBUSY && turns < 200; turns++) {

@@ -89,16 +89,63 @@ void response_etag(struct exchange *exchange, struct mirai_str etag)
 
 static h2o_generator_t finished = {NULL, NULL};
 
+/* The words after the status in HTTP/1.1; nothing but people read them. */
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {409, "Conflict"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+        {507, "Insufficient Storage"},
+    };
+    for (size_t i = 0; status != 200 && i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].status == status) {
+            return reasons[i].reason;
+        }
+    }
+    return "OK";
+}
+
+void response_start(struct exchange *exchange, int status, size_t length, h2o_generator_t *generator)
+{
+    h2o_req_t *req = exchange->req;
+    exchange->answered = true;
+    req->res.status = status;
+    req->res.reason = reason_of(status);
+    req->res.content_length = length;
+    traffic_answered(exchange, length == SIZE_MAX ? 0 : length);
+    h2o_start_response(req, generator);
+}
+
 void response_send(struct exchange *exchange, int status, struct mirai_str body)
 {
     h2o_req_t *req = exchange->req;
     h2o_iovec_t bytes = h2o_iovec_init(body.data, body.len);
     bool has_body = status != 204 && status != 304;
-    exchange->answered = true;
-    req->res.status = status;
-    req->res.content_length = has_body ? body.len : SIZE_MAX;
-    traffic_answered(exchange, body.len);
-    h2o_start_response(req, &finished);
+    response_start(exchange, status, has_body ? body.len : SIZE_MAX, &finished);
     if (exchange->is_head || !has_body || body.len == 0) {
         h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
     } else {
