@@ -86,6 +86,7 @@ void rpc_client_detach(struct mirai_rpc_call *call)
     if (call->state == CALL_SENT) {
         rpc_calls_forget(&call->client->calls, call);
     }
+    call->state = CALL_WAITING; /* for whoever routes or ends it: detaching again does no harm */
     call->instance = NULL;
     if (instance != NULL && --instance->outstanding == 0 && instance->retired) {
         rpc_instance_close(instance);
