@@ -115,12 +115,12 @@ int ctl_fail(struct ctl *ctl, int code, const char *format, ...)
 void ctl_say(struct ctl *ctl, const char *format, ...)
 {
     va_list args;
+    va_start(args, format);
     if (!ctl->cli.json) {
-        va_start(args, format);
-        vprintf(format, args);
-        va_end(args);
+        vfprintf(stdout, format, args);
         putchar('\n');
     }
+    va_end(args);
 }
 
 void ctl_print_raw(struct mirai_str mp)

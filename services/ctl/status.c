@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CONNECT_MS 1000
-#define ANSWER_MS  2000
+#define CONNECT_MS  1000
+#define ANSWER_MS   2000
+#define UNIX_MS_MIN 1000000000000 /* larger numbers of ms are times, not durations */
 
 /* What a daemon says of itself that has a column already. */
 static const char *const common[] = {"service",    "instance",  "version",   "status",  "pid",
@@ -14,9 +15,9 @@ static const char *const common[] = {"service",    "instance",  "version",   "st
 
 struct answers {
     struct ctl *ctl;
-    enum ctl_service service;
     struct mirai_daemon_status rows[64];
     size_t count;
+    enum ctl_service service;
     bool done;
 };
 
@@ -31,21 +32,32 @@ static struct mirai_daemon_status *add_row(struct answers *answers, struct mirai
     return row;
 }
 
-/* The member of a map as text for people; empty when there is none. */
-static struct mirai_str member(struct ctl *ctl, struct mirai_str map, const char *key)
+/* A MessagePack value as text for people: JSON, a string without its quotes. */
+static struct mirai_str readable(struct ctl *ctl, struct mirai_str raw)
 {
-    struct mirai_str raw;
     struct mirai_buf json = {0};
-    if (mirai_mp_find(map, key, &raw) != 0 || mirai_mp_to_json(raw, &json) != 0) {
-        return (struct mirai_str){0};
+    struct mirai_str s = {0};
+    if (mirai_mp_to_json(raw, &json) == 0) {
+        s = mirai_buf_str(&json);
     }
-    struct mirai_str s = mirai_buf_str(&json);
     if (s.len >= 2 && s.data[0] == '"') {
         s = (struct mirai_str){s.data + 1, s.len - 2};
     }
     s = mirai_arena_copy(&ctl->arena, s);
     mirai_buf_free(&json);
     return s;
+}
+
+/* The member of a map as text for people; empty when there is none. */
+static struct mirai_str member(struct ctl *ctl, struct mirai_str map, const char *key)
+{
+    struct mirai_str raw;
+    return map.len > 0 && mirai_mp_find(map, key, &raw) == 0 ? readable(ctl, raw) : (struct mirai_str){0};
+}
+
+static bool ends_with(struct mirai_str s, struct mirai_str ending)
+{
+    return s.len > ending.len && memcmp(s.data + s.len - ending.len, ending.data, ending.len) == 0;
 }
 
 static void on_answer(void *data, struct mirai_str instance, const struct mirai_rpc_reply *reply)
@@ -91,7 +103,43 @@ static void add_missing(struct answers *answers, const struct mirai_rpc_client *
     }
 }
 
-/* "articles 2007, wal_bytes 4096": the daemon's own members. */
+static bool is_common(struct mirai_str key)
+{
+    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
+        if (mirai_str_eq(key, mirai_str(common[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "wal_bytes" 4096 as "wal 4.0 KiB", "lag_ms" 12 as "lag 12 ms", a Unix time in "…_ms" as that time. */
+static void append_detail(struct mirai_buf *out, struct mirai_str key, struct mirai_str value)
+{
+    static const struct mirai_str bytes = MIRAI_STR("_bytes"), ms = MIRAI_STR("_ms");
+    char shown[32];
+    int64_t number;
+    bool is_number = mirai_parse_int(value, 0, INT64_MAX, &number) == 0;
+    mirai_buf_append_str(out, out->len > 0 ? MIRAI_STR(", ") : (struct mirai_str){0});
+    if (is_number && ends_with(key, bytes)) {
+        key.len -= bytes.len;
+        text_size(shown, number);
+        value = mirai_str(shown);
+    } else if (is_number && ends_with(key, ms)) {
+        key.len -= ms.len;
+        if (number > UNIX_MS_MIN) {
+            text_time(shown, number);
+        } else {
+            text_duration(shown, number);
+        }
+        value = mirai_str(shown);
+    }
+    mirai_buf_append_str(out, key);
+    mirai_buf_append_char(out, ' ');
+    mirai_buf_append_str(out, value);
+}
+
+/* "articles 2007, wal 4.0 KiB": the daemon's own members. */
 static struct mirai_str own_details(struct ctl *ctl, struct mirai_str map)
 {
     struct mirai_buf out = {0};
@@ -101,20 +149,14 @@ static struct mirai_str own_details(struct ctl *ctl, struct mirai_str map)
     mirai_mp_read_map(&mp, &pairs);
     for (uint32_t i = 0; i < pairs && mirai_mp_read_str(&mp, &key) == 0 && mirai_mp_raw(&mp, &raw) == 0;
          i++) {
-        bool known = false;
-        for (size_t k = 0; k < sizeof(common) / sizeof(common[0]); k++) {
-            known = known || mirai_str_eq(key, mirai_str(common[k]));
-        }
-        if (!known) {
-            mirai_buf_printf(&out, "%s%.*s ", out.len > 0 ? ", " : "", MIRAI_STR_ARG(key));
-            char *name = mirai_str_dup(key);
-            mirai_buf_append_str(&out, member(ctl, map, name));
-            free(name);
+        struct mirai_str value = is_common(key) ? (struct mirai_str){0} : readable(ctl, raw);
+        if (value.len > 0) {
+            append_detail(&out, key, value);
         }
     }
-    struct mirai_str text = mirai_arena_copy(&ctl->arena, mirai_buf_str(&out));
+    struct mirai_str details = mirai_arena_copy(&ctl->arena, mirai_buf_str(&out));
     mirai_buf_free(&out);
-    return text;
+    return details;
 }
 
 static void add_to_table(struct ctl *ctl, struct table *table, const struct mirai_daemon_status *row)

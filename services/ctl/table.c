@@ -41,16 +41,20 @@ void table_print(const struct table *table, FILE *out)
     for (size_t column = 0; column < table->width; column++) {
         widths[column] = text_width(mirai_str(text(table->columns[column].ja, table->columns[column].en)));
     }
-    for (size_t i = 0; i < table->count; i++) {
-        size_t own = text_width(table->cells[i]);
-        widths[i % table->width] = own > widths[i % table->width] ? own : widths[i % table->width];
+    for (size_t row = 0; row < table->count; row += table->width) {
+        for (size_t column = 0; column < table->width; column++) {
+            size_t own = text_width(table->cells[row + column]);
+            widths[column] = own > widths[column] ? own : widths[column];
+        }
     }
     for (size_t column = 0; column < table->width; column++) {
         const struct table_column *head = &table->columns[column];
         print_cell(table, column, widths[column], mirai_str(text(head->ja, head->en)), out);
     }
-    for (size_t i = 0; i < table->count; i++) {
-        print_cell(table, i % table->width, widths[i % table->width], table->cells[i], out);
+    for (size_t row = 0; row < table->count; row += table->width) {
+        for (size_t column = 0; column < table->width; column++) {
+            print_cell(table, column, widths[column], table->cells[row + column], out);
+        }
     }
 }
 
