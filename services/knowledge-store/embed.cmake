@@ -1,0 +1,11 @@
+# cmake -DOUT=… -P embed.cmake FILE…: the SQL files as an array of C strings.
+set(text "extern const char *const schema_migrations[];\nextern const int schema_migrations_len;\nconst char *const schema_migrations[] = {\n")
+set(count 0)
+foreach(file ${FILES})
+    file(READ ${file} bytes HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+    string(APPEND text "    (const char[]){${bytes}0},\n")
+    math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "    0};\nconst int schema_migrations_len = ${count};\n")
+file(WRITE ${OUT} "${text}")

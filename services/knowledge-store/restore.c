@@ -1,0 +1,167 @@
+#include "services/knowledge-store/restore.h"
+
+#include "libcommon/error.h"
+#include "libcommon/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int fail(const char *what, const char *path)
+{
+    mirai_log(ERROR, what, MIRAI_LOG_Z("path", path), MIRAI_LOG_Z("reason", strerror(errno)));
+    return errno == ENOSPC ? MIRAI_E_NO_SPACE : MIRAI_E_INTERNAL;
+}
+
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd >= 0 && fsync(fd) == 0 ? 0 : fail("cannot make a directory durable", path);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return err;
+}
+
+static int make_directory(const char *path)
+{
+    return mkdir(path, 0750) == 0 || errno == EEXIST ? 0 : fail("cannot make a directory", path);
+}
+
+/* Rename when it is there. */
+static int move_file(const char *from, const char *to)
+{
+    return rename(from, to) == 0 || errno == ENOENT ? 0 : fail("cannot move a file", from);
+}
+
+/* The database and what SQLite keeps beside it. */
+static int move_aside(const char *data_dir, const char *aside)
+{
+    static const char *const names[] = {"knowledge.db", "knowledge.db-wal", "knowledge.db-shm"};
+    int err = make_directory(aside);
+    for (size_t i = 0; err == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+        char from[PATH_MAX], to[PATH_MAX];
+        snprintf(from, sizeof(from), "%s/%s", data_dir, names[i]);
+        snprintf(to, sizeof(to), "%s/%s", aside, names[i]);
+        err = move_file(from, to);
+    }
+    return err == 0 ? sync_directory(aside) : err;
+}
+
+/* Move the contents of one folder, restore/attachments/ab, where the store looks for them. */
+static int move_contents(const char *from_dir, const char *to_dir)
+{
+    DIR *dir = opendir(from_dir);
+    if (dir == NULL) {
+        return errno == ENOENT || errno == ENOTDIR ? 0 : fail("cannot read a directory", from_dir);
+    }
+    int err = make_directory(to_dir);
+    for (struct dirent *entry; err == 0 && (entry = readdir(dir)) != NULL;) {
+        char from[PATH_MAX], to[PATH_MAX];
+        if (entry->d_name[0] != '.') {
+            snprintf(from, sizeof(from), "%s/%s", from_dir, entry->d_name);
+            snprintf(to, sizeof(to), "%s/%s", to_dir, entry->d_name);
+            err = move_file(from, to);
+        }
+    }
+    closedir(dir);
+    return err == 0 ? sync_directory(to_dir) : err;
+}
+
+static int move_attachments(const char *data_dir)
+{
+    char from_root[PATH_MAX], to_root[PATH_MAX];
+    snprintf(from_root, sizeof(from_root), "%s/restore/attachments", data_dir);
+    snprintf(to_root, sizeof(to_root), "%s/attachments", data_dir);
+    if (!exists(from_root)) {
+        return 0;
+    }
+    int err = make_directory(to_root);
+    for (int folder = 0; err == 0 && folder < 256; folder++) {
+        char from[PATH_MAX + 8], to[PATH_MAX + 8];
+        snprintf(from, sizeof(from), "%s/%02x", from_root, folder);
+        snprintf(to, sizeof(to), "%s/%02x", to_root, folder);
+        err = move_contents(from, to);
+    }
+    return err == 0 ? sync_directory(to_root) : err;
+}
+
+/* Named after the time of READY, so that each start after a crash uses the same. */
+static int name_aside(const char *data_dir, const char *ready, char out[PATH_MAX])
+{
+    struct stat status;
+    struct tm utc;
+    char when[32];
+    if (stat(ready, &status) != 0) {
+        return fail("cannot read", ready);
+    }
+    gmtime_r(&status.st_mtim.tv_sec, &utc);
+    strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &utc);
+    snprintf(out, PATH_MAX, "%s/before-restore-%s", data_dir, when);
+    return 0;
+}
+
+int restore_apply(const char *data_dir)
+{
+    char ready[PATH_MAX], prepared[PATH_MAX], live[PATH_MAX], aside[PATH_MAX];
+    snprintf(ready, sizeof(ready), "%s/restore/READY", data_dir);
+    snprintf(prepared, sizeof(prepared), "%s/restore/knowledge.db", data_dir);
+    snprintf(live, sizeof(live), "%s/knowledge.db", data_dir);
+    if (!exists(ready)) {
+        return 0;
+    }
+    int err = move_attachments(data_dir);
+    if (err == 0 && exists(prepared)) {
+        mirai_log(INFO, "restoring the database");
+        err = name_aside(data_dir, ready, aside);
+        if (err == 0) {
+            err = move_aside(data_dir, aside);
+        }
+        if (err == 0) {
+            err = move_file(prepared, live);
+        }
+        if (err == 0) {
+            err = sync_directory(data_dir);
+        }
+    }
+    if (err == 0 && !exists(live)) {
+        errno = ENOENT;
+        err = fail("there is no database to restore", prepared);
+    }
+    return err != 0 ? err : 1;
+}
+
+/* What is left of restore/attachments is folders, empty now. */
+static void remove_folders(const char *data_dir)
+{
+    char path[PATH_MAX];
+    for (int folder = 0; folder < 256; folder++) {
+        snprintf(path, sizeof(path), "%s/restore/attachments/%02x", data_dir, folder);
+        rmdir(path);
+    }
+    snprintf(path, sizeof(path), "%s/restore/attachments", data_dir);
+    rmdir(path);
+    snprintf(path, sizeof(path), "%s/restore", data_dir);
+    rmdir(path);
+}
+
+int restore_finish(const char *data_dir)
+{
+    char ready[PATH_MAX];
+    snprintf(ready, sizeof(ready), "%s/restore/READY", data_dir);
+    if (unlink(ready) != 0 && errno != ENOENT) {
+        return fail("cannot remove", ready);
+    }
+    remove_folders(data_dir);
+    return sync_directory(data_dir);
+}

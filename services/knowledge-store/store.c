@@ -1,0 +1,364 @@
+#include "services/knowledge-store/store.h"
+
+#include "libcommon/config.h"
+#include "libcommon/log.h"
+#include "libcommon/time.h"
+#include "services/knowledge-store/attachments.h"
+#include "services/knowledge-store/cache.h"
+#include "services/knowledge-store/feed.h"
+#include "services/knowledge-store/journal.h"
+#include "services/knowledge-store/restore.h"
+#include "services/knowledge-store/schema.h"
+#include "services/knowledge-store/snapshot.h"
+#include "services/knowledge-store/uploads.h"
+#include "services/knowledge-store/views.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define READ_BATCH       16
+#define TICK_MS          5000   /* views to disk, snapshots expire */
+#define UPKEEP_PERIOD_MS 600000 /* old rows go */
+#define UPKEEP_FIRST_MS  30000
+#define UPKEEP_ROWS      5000
+#define WRITER_IDLE_MS   1000
+#define PASSWORD_QUEUE   256
+#define FILE_QUEUE       256
+
+/* ------------------------------------------------------------------ open */
+
+static int write_epoch(struct store *store)
+{
+    unsigned char random[(STORE_EPOCH_SIZE - 1) / 2];
+    randombytes_buf(random, sizeof(random));
+    mirai_hex(store->epoch, random, sizeof(random));
+    return db_exec(store->writer.db,
+                   "INSERT INTO meta (key, value) VALUES ('epoch', ?1)"
+                   " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                   DB_S(mirai_str(store->epoch)));
+}
+
+static int read_epoch(struct store *store)
+{
+    struct db_rows *rows = db_query(store->writer.db, "SELECT value FROM meta WHERE key = 'epoch'");
+    if (db_next(rows)) {
+        snprintf(store->epoch, sizeof(store->epoch), "%.*s", MIRAI_STR_ARG(db_text(rows, 0)));
+    }
+    return db_end(rows);
+}
+
+static int read_totals(struct store *store)
+{
+    int64_t seq = 0, articles = 0;
+    int err = db_find_int(store->writer.db, &seq, "SELECT ifnull(max(seq), 0) FROM changes");
+    if (err == 0) {
+        err = db_find_int(store->writer.db, &articles,
+                          "SELECT count(*) FROM articles WHERE deleted_at IS NULL");
+    }
+    store->feed_seq = seq;
+    store->articles = articles;
+    return err;
+}
+
+static int open_database(struct store *store, bool restored)
+{
+    int err = db_open(store->db_path, DB_WRITE, &store->writer.db);
+    if (err == 0) {
+        err = schema_migrate(store->writer.db);
+    }
+    if (err == 0) {
+        err = read_epoch(store);
+    }
+    if (err == 0 && (restored || store->epoch[0] == '\0')) {
+        err = write_epoch(store);
+    }
+    if (err == 0 && restored) {
+        err = restore_finish(store->data_dir);
+    }
+    return err == 0 ? read_totals(store) : err;
+}
+
+static void make_metrics(struct store *store)
+{
+    store->metrics.cache_hits =
+        mirai_metric_counter("mirai_store_cache_hits_total", "Articles answered from memory", NULL);
+    store->metrics.cache_misses =
+        mirai_metric_counter("mirai_store_cache_misses_total", "Articles read from the database", NULL);
+    store->metrics.commits =
+        mirai_metric_counter("mirai_store_commits_total", "Transactions committed", NULL);
+    store->metrics.committed_ops =
+        mirai_metric_counter("mirai_store_committed_writes_total", "Writes in these transactions", NULL);
+    store->metrics.checkpoints =
+        mirai_metric_counter("mirai_sqlite_checkpoints_total", "Checkpoints of the write-ahead log", NULL);
+    store->metrics.group_size =
+        mirai_metric_gauge("mirai_store_group_commit_size", "Writes in the last transaction", NULL);
+}
+
+int store_open(struct store *store, const char *data_dir)
+{
+    snprintf(store->data_dir, sizeof(store->data_dir), "%s", data_dir);
+    snprintf(store->db_path, sizeof(store->db_path), "%s/knowledge.db", data_dir);
+    store->writer.store = store;
+    store->blobs = (struct blobs){-1, -1};
+    make_metrics(store);
+    if (sodium_init() < 0) {
+        return MIRAI_E_INTERNAL;
+    }
+    if (mkdir(data_dir, 0750) != 0 && errno != EEXIST) {
+        mirai_log(ERROR, "cannot make the data directory", MIRAI_LOG_Z("path", data_dir),
+                  MIRAI_LOG_Z("reason", strerror(errno)));
+        return MIRAI_E_INTERNAL;
+    }
+    int restored = restore_apply(store->data_dir);
+    int err = restored < 0 ? restored : open_database(store, restored > 0);
+    if (err == 0) {
+        err = blobs_open(&store->blobs, store->data_dir);
+    }
+    if (err != 0) {
+        mirai_log(ERROR, "cannot use the database", MIRAI_LOG_Z("path", store->db_path),
+                  MIRAI_LOG_Z("error", mirai_error_slug(err)));
+        store_close(store);
+        return err;
+    }
+    store->cache = cache_new(mirai_config_size(MIRAI_CONFIG_STORE_CACHE_BYTES));
+    store->views = views_new();
+    store->snapshots = snapshots_new(store->data_dir);
+    store->uploads = uploads_new();
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (store->writer.db != NULL) {
+        writer_checkpoint_all(&store->writer);
+        db_close(store->writer.db);
+        store->writer.db = NULL;
+    }
+    cache_free(store->cache);
+    views_free(store->views);
+    snapshots_free(store->snapshots);
+    if (store->uploads != NULL) {
+        uploads_free(store, store->uploads);
+        store->uploads = NULL;
+    }
+    blobs_close(&store->blobs);
+    store->cache = NULL;
+    store->views = NULL;
+    store->snapshots = NULL;
+}
+
+/* ------------------------------------------------------------------ threads */
+
+static void *reader_start(void *data)
+{
+    const struct store *store = data;
+    struct db *db;
+    return db_open(store->db_path, DB_READ, &db) == 0 ? db : NULL;
+}
+
+static void reader_stop(void *thread)
+{
+    db_close(thread);
+}
+
+static void reader_begin(void *thread, struct mirai_job *jobs)
+{
+    (void)jobs;
+    if (thread != NULL) {
+        db_begin_read(thread);
+    }
+}
+
+static void reader_end(void *thread, struct mirai_job *jobs)
+{
+    (void)jobs;
+    if (thread != NULL) {
+        db_commit(thread);
+    }
+}
+
+static void *writer_start(void *data)
+{
+    return &((struct store *)data)->writer;
+}
+
+static struct mirai_pool *start_readers(struct store *store, const char *name, size_t threads, size_t batch)
+{
+    const struct mirai_pool_options options = {
+        .name = name,
+        .threads = threads,
+        .queue_max = mirai_config_size(MIRAI_CONFIG_RPC_QUEUE_MAX),
+        .batch_max = batch,
+        .data = store,
+        .thread_start = reader_start,
+        .thread_stop = reader_stop,
+        .batch_begin = reader_begin,
+        .batch_end = reader_end,
+    };
+    return mirai_pool_new(store->loop, &options);
+}
+
+static struct mirai_pool *start_writer(struct store *store)
+{
+    const struct mirai_pool_options options = {
+        .name = "writer",
+        .threads = 1,
+        .queue_max = mirai_config_size(MIRAI_CONFIG_RPC_QUEUE_MAX),
+        .batch_max = mirai_config_size(MIRAI_CONFIG_STORE_GROUP_MAX),
+        .data = store,
+        .thread_start = writer_start,
+        .batch_begin = writer_begin,
+        .batch_end = writer_end,
+        .idle_ms = WRITER_IDLE_MS,
+        .idle = writer_idle,
+    };
+    return mirai_pool_new(store->loop, &options);
+}
+
+static struct mirai_pool *start_workers(struct store *store, const char *name, size_t threads, size_t queue)
+{
+    const struct mirai_pool_options options = {
+        .name = name, .threads = threads, .queue_max = queue, .batch_max = 1, .data = store};
+    return mirai_pool_new(store->loop, &options);
+}
+
+struct mirai_pool *store_pool(struct store *store, enum op_pool pool)
+{
+    switch (pool) {
+    case OP_READ:
+        return store->readers;
+    case OP_BULK:
+        return store->bulk;
+    case OP_WRITE:
+        return store->writers;
+    case OP_PASSWORD:
+        return store->passwords;
+    case OP_FILE:
+        return store->files;
+    case OP_LOOP:
+        break;
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ upkeep */
+
+static int remove_old_rows(struct op *op)
+{
+    int err = feed_expire(op->db, op->now_ms, UPKEEP_ROWS);
+    return err == 0 ? journal_expire(op->db, op->now_ms, UPKEEP_ROWS) : err;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    static const struct op_method upkeep = {.steps = {{OP_WRITE, remove_old_rows}}, .flags = OP_NO_AUDIT};
+    struct store *store = timer->data;
+    views_flush(store);
+    snapshots_expire(store->snapshots);
+    uploads_expire(store);
+    if (mirai_monotonic_ms() >= store->upkeep_due_ms) {
+        store->upkeep_due_ms = mirai_monotonic_ms() + UPKEEP_PERIOD_MS;
+        op_advance(op_new_internal(store, &upkeep));
+    }
+}
+
+/* ------------------------------------------------------------------ metrics */
+
+static double read_articles(void *data)
+{
+    return (double)((struct store *)data)->articles;
+}
+
+static double read_feed_seq(void *data)
+{
+    return (double)((struct store *)data)->feed_seq;
+}
+
+static double read_wal_bytes(void *data)
+{
+    return (double)((struct store *)data)->writer.wal_bytes;
+}
+
+static double read_writer_queue(void *data)
+{
+    const struct store *store = data;
+    return store->writers != NULL ? (double)mirai_pool_queued(store->writers) : 0;
+}
+
+static double read_cache_bytes(void *data)
+{
+    const struct store *store = data;
+    return store->cache != NULL ? (double)cache_bytes(store->cache) : 0;
+}
+
+static void make_gauges(struct store *store)
+{
+    static const struct {
+        const char *name, *help;
+        double (*read)(void *data);
+    } gauges[] = {
+        {"app_knowledge_total", "Articles outside the bin", read_articles},
+        {"mirai_feed_seq", "Newest number of the change feed", read_feed_seq},
+        {"mirai_sqlite_wal_bytes", "Bytes in the write-ahead log", read_wal_bytes},
+        {"mirai_store_writer_queue", "Writes waiting for the writer", read_writer_queue},
+        {"mirai_store_cache_bytes", "Bytes of articles kept in memory", read_cache_bytes},
+    };
+    for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
+        mirai_metric_gauge_from(gauges[i].name, gauges[i].help, NULL, gauges[i].read, store);
+    }
+}
+
+/* ------------------------------------------------------------------ start and stop */
+
+int store_start(struct store *store, struct mirai_runtime *runtime)
+{
+    char url[PATH_MAX];
+    store->runtime = runtime;
+    store->loop = runtime->loop;
+    snprintf(url, sizeof(url), "ipc://%s/knowledge-store@%s.pub", mirai_config_str(MIRAI_CONFIG_RUN_DIR),
+             mirai_config_str(MIRAI_CONFIG_INSTANCE));
+    uv_timer_init(store->loop, &store->upkeep_timer);
+    store->upkeep_timer.data = store;
+    store->upkeep_due_ms = mirai_monotonic_ms() + UPKEEP_FIRST_MS;
+    store->publisher = mirai_publisher_new(url);
+    store->readers =
+        start_readers(store, "reader", mirai_config_size(MIRAI_CONFIG_STORE_READERS), READ_BATCH);
+    store->bulk = start_readers(store, "bulk", 1, 1);
+    store->writers = start_writer(store);
+    store->passwords =
+        start_workers(store, "password", mirai_config_size(MIRAI_CONFIG_PASSWORD_WORKERS), PASSWORD_QUEUE);
+    store->files = start_workers(store, "file", 1, FILE_QUEUE);
+    if (store->publisher == NULL || store->readers == NULL || store->bulk == NULL || store->writers == NULL ||
+        store->passwords == NULL || store->files == NULL) {
+        mirai_log(ERROR, "cannot start the store's threads");
+        store_stop(store);
+        return MIRAI_E_INTERNAL;
+    }
+    make_gauges(store);
+    uv_timer_start(&store->upkeep_timer, on_tick, TICK_MS, TICK_MS);
+    attachments_collect(store);
+    return 0;
+}
+
+void store_stop(struct store *store)
+{
+    /* In this order: an operation's later steps go to the pools further down. */
+    struct mirai_pool **pools[] = {&store->bulk, &store->readers, &store->passwords, &store->files,
+                                   &store->writers};
+    uv_close((uv_handle_t *)&store->upkeep_timer, NULL);
+    if (store->writers != NULL) {
+        views_flush(store);
+    }
+    for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
+        if (*pools[i] != NULL) {
+            mirai_pool_free(*pools[i]);
+            *pools[i] = NULL;
+        }
+    }
+    if (store->publisher != NULL) {
+        mirai_publisher_free(store->publisher);
+        store->publisher = NULL;
+    }
+}
