@@ -50,7 +50,7 @@ static int move_aside(const char *data_dir, const char *aside)
     static const char *const names[] = {"knowledge.db", "knowledge.db-wal", "knowledge.db-shm"};
     int err = make_directory(aside);
     for (size_t i = 0; err == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
-        char from[PATH_MAX], to[PATH_MAX];
+        char from[PATH_MAX + 2 * (NAME_MAX + 2)], to[PATH_MAX + 2 * (NAME_MAX + 2)];
         snprintf(from, sizeof(from), "%s/%s", data_dir, names[i]);
         snprintf(to, sizeof(to), "%s/%s", aside, names[i]);
         err = move_file(from, to);
@@ -67,7 +67,7 @@ static int move_contents(const char *from_dir, const char *to_dir)
     }
     int err = make_directory(to_dir);
     for (struct dirent *entry; err == 0 && (entry = readdir(dir)) != NULL;) {
-        char from[PATH_MAX], to[PATH_MAX];
+        char from[PATH_MAX + 2 * (NAME_MAX + 2)], to[PATH_MAX + 2 * (NAME_MAX + 2)];
         if (entry->d_name[0] != '.') {
             snprintf(from, sizeof(from), "%s/%s", from_dir, entry->d_name);
             snprintf(to, sizeof(to), "%s/%s", to_dir, entry->d_name);
