@@ -1,5 +1,6 @@
 """A whole installation in a temporary directory on free ports, for tests: real daemons, real TLS, real clients."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ import urllib.parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("MIRAI_TEST_BIN", ROOT / "build" / "release" / "bin"))
 DAEMONS = ("knowledge-store", "search-index", "gateway", "backup", "metrics")
+ANSWER_HEADERS_LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 
 
 def free_port():
@@ -25,15 +27,20 @@ def free_port():
 
 
 def wait_for(condition, seconds=10.0, what="condition"):
-    """Ask until condition() is true; its value is returned."""
+    """Ask until condition() is true; its value is returned. `what` may be a function that says why not."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"{what} did not come true within {seconds} s")
+            raise AssertionError(f"{what() if callable(what) else what} did not come true within {seconds} s")
         time.sleep(0.02)
+
+
+def measured(name, value):
+    """Print a figure that a test measured, for people and for the closing note."""
+    print(f"    {name}: {value}", flush=True)
 
 
 class Answer:
@@ -48,8 +55,12 @@ class Answer:
     def json(self):
         return json.loads(self.body)
 
+    @property
+    def etag(self):
+        return self.headers["ETag"]
+
     def __repr__(self):
-        return f"<{self.status} {self.body[:300]!r}>"
+        return f"<{self.status} {self.body[:300].decode(errors='replace')}>"
 
 
 class Client:
@@ -62,7 +73,7 @@ class Client:
         self.connection = None
 
     def request(self, method, path, body=None, headers=None, raw=None):
-        """body: JSON-serialisable, or raw: bytes as they are."""
+        """body: JSON-serialisable, or raw: bytes as they are. A header of value None is left out."""
         send = {"Host": f"localhost:{self.stack.port}"}
         if self.token:
             send["Authorization"] = f"Bearer {self.token}"
@@ -71,6 +82,7 @@ class Client:
             payload = json.dumps(body).encode()
             send["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
         send.update(headers or {})
+        send = {name: value for name, value in send.items() if value is not None}
         for attempt in (1, 2):
             if self.connection is None:
                 self.connection = http.client.HTTPSConnection(
@@ -82,7 +94,7 @@ class Client:
                 if response.will_close:
                     self.close()
                 return Answer(response.status, response.headers, data)
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            except ANSWER_HEADERS_LOST:
                 self.close()
                 if attempt == 2 or method != "GET":
                     raise
@@ -91,11 +103,33 @@ class Client:
                 raise
 
     def get(self, path, **query):
-        suffix = "?" + urllib.parse.urlencode(query, doseq=True) if query else ""
-        return self.request("GET", path + suffix)
+        return self.request("GET", path + self.query(query))
 
     def post(self, path, body=None, **headers):
         return self.request("POST", path, body if body is not None else {}, headers)
+
+    def put(self, path, body, etag=None):
+        return self.request("PUT", path, body, {"If-Match": etag})
+
+    def patch(self, path, body, etag=None):
+        return self.request("PATCH", path, body, {"If-Match": etag})
+
+    def delete(self, path, etag=None):
+        return self.request("DELETE", path, headers={"If-Match": etag})
+
+    @staticmethod
+    def query(query):
+        return "?" + urllib.parse.urlencode(query, doseq=True) if query else ""
+
+    def pages(self, path, items="items", **query):
+        """Every item of a cursor-paged list."""
+        while True:
+            page = self.get(path, **query)
+            assert page.status == 200, page
+            yield from page.json[items]
+            if "next_cursor" not in page.json:
+                return
+            query["cursor"] = page.json["next_cursor"]
 
     def close(self):
         if self.connection is not None:
@@ -104,15 +138,18 @@ class Client:
 
 
 class Stack:
-    """The five daemons under `miraictl run`. Use as a context manager."""
+    """The five daemons under `miraictl run`. Use as a context manager. Unless may_restart is set, leaving it fails when a
+    daemon died meanwhile."""
 
-    def __init__(self, data_dir=None, **settings):
+    def __init__(self, data_dir=None, may_restart=False, **settings):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mirai-test-"))
         self.port = free_port()
         self.metrics_port = free_port()
         self.settings = {key: str(value) for key, value in settings.items()}
         self.data_dir = pathlib.Path(data_dir) if data_dir else self.dir / "data"
+        self.may_restart = may_restart
         self.process = None
+        self.log = None
         self.tls = None
         self.admin_token = None
         self.admin_password = None
@@ -141,20 +178,34 @@ class Stack:
             self.start()
             self.make_admin()
         except BaseException:
+            self.may_restart = True
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
-        self.stop()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        try:
+            self.stop()
+            ended = self.deaths()
+            if ended and not self.may_restart:
+                raise AssertionError("daemons died: " + "; ".join(ended))
+        finally:
+            if os.environ.get("MIRAI_TEST_KEEP"):
+                print(f"kept {self.dir}")
+            else:
+                shutil.rmtree(self.dir, ignore_errors=True)
+
+    # ---------------------------------------------------------------- life
 
     def make_certificate(self):
+        """A new self-signed certificate and key, each file replaced at once."""
         tls = self.dir / "tls"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
              "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-             "-keyout", tls / "server.key", "-out", tls / "server.pem"], check=True, capture_output=True)
+             "-keyout", tls / "new.key", "-out", tls / "new.pem"], check=True, capture_output=True)
+        (tls / "new.key").rename(tls / "server.key")
+        (tls / "new.pem").rename(tls / "server.pem")
         self.tls = ssl.create_default_context(cafile=str(tls / "server.pem"))
 
     def start(self):
@@ -168,12 +219,15 @@ class Stack:
             if self.process.poll() is not None:
                 raise AssertionError(f"supervisor ended: {self.log_tail()}")
             try:
-                return self.client(None, timeout=3).get("/ready").status == 200
+                client = self.client(None, timeout=3)
+                with contextlib.closing(client):
+                    return client.get("/ready").status == 200
             except OSError:
                 return False
-        wait_for(ready, seconds, f"/ready ({self.log_tail()})")
+        wait_for(ready, seconds, lambda: f"/ready ({self.log_tail()})")
 
     def stop(self):
+        """SIGTERM to the supervisor; returns its exit code."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -181,12 +235,29 @@ class Stack:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        if getattr(self, "log", None):
+                raise AssertionError(f"the supervisor did not stop within 30 s: {self.log_tail()}") from None
+        if self.log:
             self.log.close()
+            self.log = None
+        return self.process.returncode if self.process else None
+
+    def log_lines(self):
+        """Every JSON line that the daemons and their supervisor have logged."""
+        path = self.dir / "daemons.log"
+        for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
 
     def log_tail(self, lines=8):
         path = self.dir / "daemons.log"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+    def deaths(self):
+        """What the supervisor had to start again, as text."""
+        return [f"{line.get('daemon')} (signal {line.get('signal')}, exit code {line.get('exit_code')})"
+                for line in self.log_lines() if "starting it again" in str(line.get("message"))]
+
+    # ---------------------------------------------------------------- people
 
     def make_admin(self):
         self.admin_password = "correct horse battery staple"
@@ -197,7 +268,7 @@ class Stack:
         self.admin_token = self.make_token("admin", "admin")
 
     def make_user(self, name, role):
-        """Create a user through the API; returns (id, token)."""
+        """Create a user through the API; returns (id, token). The password is `the password of NAME`."""
         made = self.client().post("/api/v1/users", {"name": name, "role": role, "password": f"the password of {name}"})
         assert made.status == 201, made
         token = self.client().post("/api/v1/tokens", {"name": "test", "user_id": made.json["id"], "role": role})
@@ -209,6 +280,16 @@ class Stack:
         self.ctl("token", "create", "test", "--user", user, "--role", role, "--output-file", path)
         return path.read_text().strip()
 
+    def login(self, name, password):
+        """Log in; returns the client with its session cookie in `cookie`."""
+        client = self.client(None)
+        answer = client.post("/api/v1/session", {"name": name, "password": password})
+        assert answer.status == 201, answer
+        client.cookie = answer.headers["Set-Cookie"].split(";")[0]
+        return client
+
+    # ---------------------------------------------------------------- tools
+
     def ctl(self, *arguments, check=True, **options):
         """Run miraictl; returns the finished process with text output."""
         done = subprocess.run([BIN / "miraictl", *map(str, arguments)], env=self.environment, capture_output=True,
@@ -217,21 +298,55 @@ class Stack:
             raise AssertionError(f"miraictl {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
+    def curl(self, *arguments):
+        """Run curl against this installation; returns the finished process."""
+        return subprocess.run(
+            ["curl", "-sS", "--cacert", self.dir / "tls" / "server.pem", "--max-time", "15", *map(str, arguments)],
+            capture_output=True, timeout=30)
+
+    @property
+    def url(self):
+        return f"https://localhost:{self.port}"
+
+    def metrics(self):
+        """The exposition as {sample name: sum over its label sets}."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        sums = {}
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                name = line.split("{")[0].split(" ")[0]
+                sums[name] = sums.get(name, 0.0) + float(line.rsplit(" ", 1)[1])
+        return sums
+
     def client(self, token="", timeout=15):
         """A connection as Admin by default; token=None: as no one."""
         return Client(self, self.admin_token if token == "" else token, timeout)
 
-    def pid(self, daemon, instance="1"):
-        """Process id of a running daemon, or None."""
-        for row in json.loads(self.ctl("status", "--json", check=False).stdout or "{}").get("daemons", []):
-            if row["service"] == daemon and row["instance"] == instance and row.get("details"):
-                return row["details"]["pid"]
-        return None
+    # ---------------------------------------------------------------- processes
+
+    def pid(self, daemon):
+        """Process id of a daemon of the supervisor, or None."""
+        return self.pids().get(daemon)
+
+    def pids(self):
+        """Process ids of all daemons of the supervisor, by name."""
+        found = {}
+        supervisor = self.process.pid
+        with contextlib.suppress(OSError):
+            for pid in map(int, pathlib.Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()):
+                with contextlib.suppress(OSError):
+                    found[os.path.basename(os.readlink(f"/proc/{pid}/exe")).removeprefix("mirai-")] = pid
+        return found
 
     def kill(self, daemon, sig=signal.SIGKILL):
         pid = wait_for(lambda: self.pid(daemon), 10, f"{daemon} running")
         os.kill(pid, sig)
         return pid
+
+    # ---------------------------------------------------------------- content
 
     def article(self, client=None, **fields):
         """Create an article; returns its JSON."""
@@ -239,3 +354,13 @@ class Stack:
             "/api/v1/articles", {"title": "無題", "type": "incident", "body": "本文", "status": "published"} | fields)
         assert made.status == 201, made
         return made.json
+
+    def wait_indexed(self, article, client=None, seconds=10):
+        """Wait until search finds the newest version of an article (by its own `updated_at`)."""
+        client = client or self.client()
+
+        def indexed():
+            answer = client.get("/api/v1/search", q=article["title"], limit=100)
+            return answer.status == 200 and any(
+                hit["id"] == article["id"] and hit["updated_at"] == article["updated_at"] for hit in answer.json["hits"])
+        wait_for(indexed, seconds, f"article {article['id']} in the index")
