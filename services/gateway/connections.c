@@ -78,8 +78,12 @@ static void look_at_bytes(struct connection *connection, int fd, uint64_t now)
     }
 }
 
+/* h2o makes the TLS state with the first bytes: before, it may not be asked for the protocol. */
 static bool is_http2(h2o_socket_t *sock)
 {
+    if (h2o_socket_get_ssl_protocol_version(sock) == NULL) {
+        return false;
+    }
     h2o_iovec_t protocol = h2o_socket_ssl_get_selected_protocol(sock);
     return protocol.len == 2 && memcmp(protocol.base, "h2", 2) == 0;
 }

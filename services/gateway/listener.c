@@ -116,7 +116,7 @@ static int open_loop(struct gateway *gateway, struct gateway_loop *loop)
     loop->wake.data = loop;
     uv_timer_init(&loop->uv, &loop->sweep);
     loop->sweep.data = loop;
-    sweep_ms = sweep_ms < 50 ? 50 : sweep_ms > 1000 ? 1000 : sweep_ms;
+    sweep_ms = sweep_ms < 25 ? 25 : sweep_ms > 250 ? 250 : sweep_ms;
     uv_timer_start(&loop->sweep, on_sweep, sweep_ms, sweep_ms);
     for (enum upstream upstream = 0; upstream < UPSTREAM_COUNT; upstream++) {
         loop->clients[upstream] = mirai_service_client(&loop->uv, upstream_names[upstream]);

@@ -136,6 +136,15 @@ static const struct mirai_service service = {
     .status = status,
 };
 
+#ifdef __SANITIZE_ADDRESS__
+/* h2o keeps freed chunks for each thread and never gives them back. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:h2o_mem_alloc_recycle";
+}
+#endif
+
 int main(int argc, char **argv)
 {
     return mirai_service_run(&service, argc, argv, &gateway);

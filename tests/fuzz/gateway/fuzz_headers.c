@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(copy, data + 1, size - 1);
     struct mirai_str value = {copy, size - 1}, out;
     struct mirai_buf buf = {0};
-    unsigned char random[24] = {1};
+    unsigned char random[24] = {[0] = 1, [16] = 1};
     char trace[TRACEPARENT_LEN + 1];
     uint64_t first = 0, last = 0;
     switch (data[0] % 9) {
