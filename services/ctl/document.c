@@ -3,8 +3,10 @@
 #include "services/ctl/text.h"
 
 #include <ctype.h>
+#include <locale.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <wctype.h>
 
 #define SLUG_POINTS_MAX 200
 #define HEADING_MAX     2000 /* bytes of a heading that are looked at */
@@ -22,16 +24,47 @@ static struct mirai_str without_extension(struct mirai_str path)
     return path;
 }
 
-/* Append one folder's or file's name: lower case, letters, digits and '_' (all beyond ASCII counts as
- * letters), one
- * '-' between words. */
+/* The code point at the start of `s`, which may be no UTF-8; *len = its bytes. 0: none. */
+static uint32_t code_point(struct mirai_str s, size_t *len)
+{
+    const unsigned char *at = (const unsigned char *)s.data;
+    size_t n = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    uint32_t code = at[0];
+    *len = 1;
+    if (s.len < n || !mirai_utf8_valid((struct mirai_str){s.data, n})) {
+        return 0;
+    }
+    code = n > 1 ? code & (0x7fu >> n) : code;
+    for (size_t i = 1; i < n; i++) {
+        code = code << 6 | (at[i] & 0x3fu);
+    }
+    *len = n;
+    return code;
+}
+
+/* Letters and digits of any script, and '_'. Signs and symbols that Unicode counts as letters
+ * (U+2000..U+2BFF) are left out: the store takes none in slugs. */
+static bool is_word(uint32_t code)
+{
+    static locale_t unicode;
+    if (code < 0x80) {
+        return isalnum((int)code) || code == '_';
+    }
+    if (unicode == (locale_t)0) {
+        unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    }
+    return (code < 0x2000 || code > 0x2bff) && unicode != (locale_t)0 && iswalnum_l(code, unicode);
+}
+
+/* Append one folder's or file's name: lower case, one '-' between words. */
 static void append_part(struct mirai_buf *out, const char *name, size_t len)
 {
     size_t from = out->len;
     bool gap = false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)name[i];
-        if (c < 0x80 && !isalnum(c) && c != '_') {
+    size_t n;
+    for (size_t i = 0; i < len; i += n) {
+        uint32_t code = code_point((struct mirai_str){name + i, len - i}, &n);
+        if (!is_word(code)) {
             gap = true;
             continue;
         }
@@ -39,8 +72,22 @@ static void append_part(struct mirai_buf *out, const char *name, size_t len)
             mirai_buf_append_char(out, '-');
         }
         gap = false;
-        mirai_buf_append_char(out, (char)tolower(c));
+        if (code < 0x80) {
+            mirai_buf_append_char(out, (char)tolower((int)code));
+        } else {
+            mirai_buf_append(out, name + i, n);
+        }
     }
+}
+
+static bool only_digits(struct mirai_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!isdigit((unsigned char)s.data[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void path_hash(struct mirai_str path, char hex[9])
@@ -57,12 +104,15 @@ static struct mirai_str finish_slug(struct mirai_buf *slug, struct mirai_str pat
     struct mirai_str name = mirai_buf_str(slug);
     size_t room = SLUG_POINTS_MAX - 9;
     path_hash(path, hex);
-    if (hashed || name.len == 0 || mirai_utf8_length(name) > SLUG_POINTS_MAX) {
+    if (only_digits(name)) { /* would be taken for an id */
+        name = mirai_arena_printf(arena, "article%s%.*s", name.len > 0 ? "-" : "", MIRAI_STR_ARG(name));
+        hashed = hashed || slug->len == 0;
+    }
+    if (hashed || mirai_utf8_length(name) > SLUG_POINTS_MAX) {
         while (mirai_utf8_length(name) > room) {
             name = mirai_utf8_prefix(name, name.len - 1);
         }
-        name = mirai_arena_printf(arena, "%.*s-%s", MIRAI_STR_ARG(name.len > 0 ? name : MIRAI_STR("article")),
-                                  hex);
+        name = mirai_arena_printf(arena, "%.*s-%s", MIRAI_STR_ARG(name), hex);
     } else {
         name = mirai_arena_copy(arena, name);
     }

@@ -50,6 +50,12 @@ static void makes_slugs_of_paths(void **state)
     assert_slug("手順/パスワード 変更.md", "手順--パスワード-変更");
     assert_slug("--- x ---.md", "x");
     assert_slug("a//b/!/c.md", "a--b--c");
+    assert_slug("障害（重要）・第1回「DB」.md", "障害-重要-第1回-db");
+    assert_slug("ネットワーク 設定／手順.md", "ネットワーク-設定-手順");
+    assert_slug("2026.md", "article-2026");
+    assert_slug("x\xff"
+                "y\xe3\x81.md",
+                "x-y");
 }
 
 static void makes_a_slug_of_anything(void **state)
