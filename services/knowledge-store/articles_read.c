@@ -47,7 +47,8 @@ bool article_get_quick(struct store *store, struct mirai_rpc_request *request)
     struct mirai_str encoded;
     int64_t id;
     bool count_view;
-    if (principal->role < MIRAI_ROLE_VIEWER || !parse_simple_get(request->params, &id, &count_view) ||
+    if (principal->user_id == 0 || principal->role < MIRAI_ROLE_VIEWER ||
+        !parse_simple_get(request->params, &id, &count_view) ||
         !cache_find(store->cache, id, &encoded, &fields)) {
         return false;
     }

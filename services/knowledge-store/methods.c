@@ -2,11 +2,24 @@
 
 #include "services/knowledge-store/articles.h"
 #include "services/knowledge-store/attachments.h"
+#include "services/knowledge-store/audit.h"
+#include "services/knowledge-store/auth.h"
+#include "services/knowledge-store/comments.h"
 #include "services/knowledge-store/feed.h"
+#include "services/knowledge-store/feedback.h"
+#include "services/knowledge-store/groups.h"
 #include "services/knowledge-store/op.h"
+#include "services/knowledge-store/relations.h"
 #include "services/knowledge-store/revisions.h"
 #include "services/knowledge-store/snapshot.h"
+#include "services/knowledge-store/spaces.h"
+#include "services/knowledge-store/statistics.h"
 #include "services/knowledge-store/store.h"
+#include "services/knowledge-store/tags.h"
+#include "services/knowledge-store/templates.h"
+#include "services/knowledge-store/tokens.h"
+#include "services/knowledge-store/uploads.h"
+#include "services/knowledge-store/users.h"
 
 static int store_restart(struct op *op)
 {
@@ -23,6 +36,8 @@ static void store_restart_finish(struct op *op)
 
 /* One step, on a pool. */
 #define ON(pool, run) .steps = {{OP_##pool, run}}
+/* Two steps, each on its pool. */
+#define THEN(first_pool, first, second_pool, second) .steps = {{OP_##first_pool, first}, {OP_##second_pool, second}}
 
 const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_article_get] = {ON(READ, article_get), .quick = article_get_quick,
@@ -42,6 +57,65 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_revision_get] = {ON(READ, revision_get)},
     [MIRAI_METHOD_ID_revision_diff] = {ON(BULK, revision_diff)},
     [MIRAI_METHOD_ID_revision_restore] = {ON(WRITE, revision_restore)},
+
+    [MIRAI_METHOD_ID_relation_list] = {ON(READ, relations_list)},
+    [MIRAI_METHOD_ID_relation_create] = {ON(WRITE, relations_create)},
+    [MIRAI_METHOD_ID_relation_delete] = {ON(WRITE, relations_delete)},
+    [MIRAI_METHOD_ID_feedback_list] = {ON(READ, feedback_list)},
+    [MIRAI_METHOD_ID_feedback_create] = {ON(WRITE, feedback_create)},
+    [MIRAI_METHOD_ID_comment_list] = {ON(READ, comments_list)},
+    [MIRAI_METHOD_ID_comment_create] = {ON(WRITE, comments_create)},
+    [MIRAI_METHOD_ID_comment_delete] = {ON(WRITE, comments_delete)},
+
+    [MIRAI_METHOD_ID_attachment_list] = {ON(READ, attachments_list)},
+    [MIRAI_METHOD_ID_attachment_get] = {ON(READ, attachments_get)},
+    [MIRAI_METHOD_ID_attachment_read] = {THEN(READ, attachments_read_find, FILE, attachments_read)},
+    [MIRAI_METHOD_ID_attachment_delete] = {ON(WRITE, attachments_delete), .finish = attachments_removed},
+    [MIRAI_METHOD_ID_attachment_hashes] = {ON(BULK, attachments_hashes)},
+    [MIRAI_METHOD_ID_upload_begin] = {THEN(READ, upload_begin_check, FILE, upload_begin)},
+    [MIRAI_METHOD_ID_upload_chunk] = {ON(FILE, upload_chunk)},
+    [MIRAI_METHOD_ID_upload_commit] = {THEN(FILE, upload_commit_file, WRITE, upload_commit),
+                                       .finish = upload_commit_finish},
+    [MIRAI_METHOD_ID_upload_abort] = {ON(FILE, upload_abort)},
+
+    [MIRAI_METHOD_ID_tag_list] = {ON(READ, tags_list)},
+    [MIRAI_METHOD_ID_tag_create] = {ON(WRITE, tags_create)},
+    [MIRAI_METHOD_ID_tag_patch] = {ON(WRITE, tags_patch)},
+    [MIRAI_METHOD_ID_tag_delete] = {ON(WRITE, tags_delete)},
+    [MIRAI_METHOD_ID_template_list] = {ON(READ, templates_list)},
+    [MIRAI_METHOD_ID_template_put] = {ON(WRITE, templates_put)},
+    [MIRAI_METHOD_ID_space_list] = {ON(READ, spaces_list)},
+    [MIRAI_METHOD_ID_space_create] = {ON(WRITE, spaces_create)},
+    [MIRAI_METHOD_ID_space_patch] = {ON(WRITE, spaces_patch)},
+    [MIRAI_METHOD_ID_space_delete] = {ON(WRITE, spaces_delete)},
+    [MIRAI_METHOD_ID_group_list] = {ON(READ, groups_list)},
+    [MIRAI_METHOD_ID_group_create] = {ON(WRITE, groups_create)},
+    [MIRAI_METHOD_ID_group_patch] = {ON(WRITE, groups_patch)},
+    [MIRAI_METHOD_ID_group_delete] = {ON(WRITE, groups_delete)},
+
+    [MIRAI_METHOD_ID_user_list] = {ON(READ, users_list)},
+    [MIRAI_METHOD_ID_user_get] = {ON(READ, users_get)},
+    [MIRAI_METHOD_ID_user_self] = {ON(READ, users_self)},
+    [MIRAI_METHOD_ID_user_create] = {THEN(PASSWORD, users_create_hash, WRITE, users_create),
+                                     .flags = OP_SECRET_RESULT},
+    [MIRAI_METHOD_ID_user_patch] = {.steps = {{OP_READ, users_patch_check},
+                                              {OP_PASSWORD, users_patch_hash},
+                                              {OP_WRITE, users_patch}}},
+    [MIRAI_METHOD_ID_user_password] = {.steps = {{OP_READ, auth_password_find},
+                                                 {OP_PASSWORD, auth_password_change},
+                                                 {OP_WRITE, auth_password}}},
+    [MIRAI_METHOD_ID_auth_login] = {.steps = {{OP_READ, auth_login_find},
+                                              {OP_PASSWORD, auth_login_verify},
+                                              {OP_WRITE, auth_login}},
+                                    .flags = OP_AUDIT_FAILURES | OP_SECRET_RESULT},
+    [MIRAI_METHOD_ID_auth_logout] = {ON(WRITE, auth_logout)},
+    [MIRAI_METHOD_ID_auth_token] = {ON(READ, auth_token)},
+    [MIRAI_METHOD_ID_token_list] = {ON(READ, tokens_list)},
+    [MIRAI_METHOD_ID_token_create] = {ON(WRITE, tokens_create), .flags = OP_SECRET_RESULT},
+    [MIRAI_METHOD_ID_token_delete] = {ON(WRITE, tokens_delete)},
+
+    [MIRAI_METHOD_ID_audit_list] = {ON(READ, audit_list)},
+    [MIRAI_METHOD_ID_statistics_get] = {ON(BULK, statistics_get)},
 
     [MIRAI_METHOD_ID_changes_since] = {ON(BULK, feed_changes_since)},
     [MIRAI_METHOD_ID_snapshot_begin] = {ON(FILE, snapshot_begin)},

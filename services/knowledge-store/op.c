@@ -162,7 +162,8 @@ void op_advance(struct op *op)
     op->job.work = pool == OP_WRITE                     ? work_write
                    : pool == OP_READ || pool == OP_BULK ? work_read
                                                         : work_alone;
-    int err = mirai_pool_submit(store_pool(op->store, pool), &op->job);
+    struct mirai_pool *threads = store_pool(op->store, pool); /* NULL while the store stops */
+    int err = threads != NULL ? mirai_pool_submit(threads, &op->job) : MIRAI_E_UNAVAILABLE;
     if (err != 0) {
         op->err = op->err != 0 ? op->err : err;
         finish(op);
