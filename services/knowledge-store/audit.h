@@ -1,0 +1,10 @@
+/* The audit log, for reading. */
+#ifndef STORE_AUDIT_H
+#define STORE_AUDIT_H
+
+#include "services/knowledge-store/op.h"
+
+/* Steps. */
+int audit_list(struct op *op); /* READ */
+
+#endif

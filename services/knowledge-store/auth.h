@@ -1,0 +1,19 @@
+/* Logging in and out, and whom a secret belongs to. */
+#ifndef STORE_AUTH_H
+#define STORE_AUTH_H
+
+#include "services/knowledge-store/op.h"
+
+/* Steps. */
+int auth_login_find(struct op *op);   /* READ, then */
+int auth_login_verify(struct op *op); /* PASSWORD, then */
+int auth_login(struct op *op);        /* WRITE */
+int auth_logout(struct op *op);       /* WRITE */
+int auth_token(struct op *op);        /* READ */
+void auth_token_finish(struct op *op);
+
+int auth_password_find(struct op *op);   /* READ, then */
+int auth_password_change(struct op *op); /* PASSWORD, then */
+int auth_password(struct op *op);        /* WRITE */
+
+#endif
