@@ -109,7 +109,7 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
                                               {OP_WRITE, auth_login}},
                                     .flags = OP_AUDIT_FAILURES | OP_SECRET_RESULT},
     [MIRAI_METHOD_ID_auth_logout] = {ON(WRITE, auth_logout)},
-    [MIRAI_METHOD_ID_auth_token] = {ON(READ, auth_token)},
+    [MIRAI_METHOD_ID_auth_token] = {ON(READ, auth_token), .finish = auth_token_finish},
     [MIRAI_METHOD_ID_token_list] = {ON(READ, tokens_list)},
     [MIRAI_METHOD_ID_token_create] = {ON(WRITE, tokens_create), .flags = OP_SECRET_RESULT},
     [MIRAI_METHOD_ID_token_delete] = {ON(WRITE, tokens_delete)},

@@ -7,6 +7,7 @@
 #include "services/knowledge-store/cache.h"
 #include "services/knowledge-store/feed.h"
 #include "services/knowledge-store/journal.h"
+#include "services/knowledge-store/passwords.h"
 #include "services/knowledge-store/restore.h"
 #include "services/knowledge-store/schema.h"
 #include "services/knowledge-store/snapshot.h"
@@ -24,7 +25,7 @@
 #define UPKEEP_FIRST_MS  30000
 #define UPKEEP_ROWS      5000
 #define WRITER_IDLE_MS   1000
-#define PASSWORD_QUEUE   256
+#define PASSWORD_QUEUE   64
 #define FILE_QUEUE       256
 
 /* ------------------------------------------------------------------ open */
@@ -103,7 +104,7 @@ int store_open(struct store *store, const char *data_dir)
     store->writer.store = store;
     store->blobs = (struct blobs){-1, -1};
     make_metrics(store);
-    if (sodium_init() < 0) {
+    if (passwords_start() != 0) {
         return MIRAI_E_INTERNAL;
     }
     if (mkdir(data_dir, 0750) != 0 && errno != EEXIST) {
