@@ -23,14 +23,6 @@ int document_read(struct mirai_str path, struct mirai_str root, struct mirai_str
 int document_check(const struct mirai_article_import *article, struct mirai_arena *arena,
                    char reason[FRONT_REASON_SIZE]);
 
-/* "guides/VPN setup.md" -> "guides--vpn-setup": folders stay apart from words. */
-struct mirai_str document_slug(struct mirai_str path, struct mirai_arena *arena);
-/* The slug with eight digits of the path's hash: for paths that give the same slug. */
-struct mirai_str document_slug_hashed(struct mirai_str path, struct mirai_arena *arena);
-
-/* The first `# heading` as plain text; empty when there is none. */
-struct mirai_str document_heading(struct mirai_str body, struct mirai_arena *arena);
-
 /* Japanese when kana or kanji make up a twentieth of the letters or more. */
 enum mirai_locale document_language(struct mirai_str text);
 

@@ -3,6 +3,7 @@
 #include "services/ctl/commands.h"
 #include "services/ctl/ctl.h"
 #include "services/ctl/document.h"
+#include "services/ctl/naming.h"
 #include "services/ctl/source.h"
 
 #include <search.h>
@@ -225,12 +226,12 @@ static void choose_slug(struct import *import, const struct source_item *file, s
         return;
     }
     if (document->own_slug) {
-        article->slug = document_slug(file->path, arena);
+        article->slug = naming_slug(file->path, arena);
         if (!slug_used(import, article->slug)) {
             return;
         }
     }
-    article->slug = document_slug_hashed(file->path, arena);
+    article->slug = naming_slug_hashed(file->path, arena);
     slug_used(import, article->slug);
 }
 

@@ -58,11 +58,13 @@ int command_user_create(struct ctl *ctl)
     char password[SECRET_SIZE];
     bool generated;
     mirai_set(user_create, &create, name, mirai_str(ctl_argument(ctl, 0)));
-    mirai_set(user_create, &create, role, MIRAI_ROLE_VIEWER);
     if (!ctl_set(ctl, &mirai_message_user_create, &create, "role", "--role") ||
         !ctl_set(ctl, &mirai_message_user_create, &create, "display_name", "--display-name") ||
         !ctl_set(ctl, &mirai_message_user_create, &create, "email", "--email")) {
         return CTL_USAGE;
+    }
+    if (!mirai_has(user_create, &create, role)) {
+        mirai_set(user_create, &create, role, MIRAI_ROLE_VIEWER);
     }
     if (!secret_password(ctl, password, &generated)) {
         return CTL_FAILED;
