@@ -76,7 +76,7 @@ static int take_fields(const struct front_matter *front, struct mirai_arena *are
     for (size_t i = 0; i < sizeof(field_keys) / sizeof(field_keys[0]); i++) {
         struct mirai_faults faults = {0};
         const struct front_pair *pair = front_matter_find(front, field_keys[i]);
-        if (pair == NULL) {
+        if (pair == NULL || pair->is_null) {
             continue;
         }
         struct mirai_str name = pair->key;
@@ -96,7 +96,7 @@ static void take_tags(const struct front_matter *front, struct mirai_arena *aren
                       struct mirai_article_import *article)
 {
     const struct front_pair *pair = front_matter_find(front, "tags");
-    if (pair == NULL) {
+    if (pair == NULL || pair->is_null) {
         return;
     }
     struct mirai_strs tags = {mirai_arena_alloc(arena, FRONT_ITEMS_MAX * sizeof(struct mirai_str)), 0};
@@ -154,9 +154,6 @@ static void fill_gaps(struct mirai_str path, struct mirai_str root, int status, 
     if (!mirai_has(article_import, article, status)) {
         mirai_set(article_import, article, status, status);
     }
-    if (!mirai_has(article_import, article, language)) {
-        mirai_set(article_import, article, language, (int)document_language(article->body));
-    }
 }
 
 int document_read(struct mirai_str path, struct mirai_str root, struct mirai_str content, int status,
@@ -181,6 +178,9 @@ int document_read(struct mirai_str path, struct mirai_str root, struct mirai_str
     out->group = take_name(&front, "group");
     mirai_set(article_import, &out->article, body, front.body);
     fill_gaps(path, root, status, type, arena, out);
+    if (front_matter_find(&front, "language") == NULL) { /* `language: ~` says that there is none */
+        mirai_set(article_import, &out->article, language, (int)document_language(front.body));
+    }
     return 0;
 }
 

@@ -141,6 +141,8 @@ static void write_front_matter(const struct export *export, const struct mirai_a
     write_pair(out, "summary_non_technical", article->summary_non_technical);
     if (mirai_has(article, article, language)) {
         write_word(out, "language", &mirai_enum_locale, article->language);
+    } else {
+        mirai_buf_append_str(out, MIRAI_STR("language: ~\n")); /* an import shall not guess it */
     }
     write_pair(out, "owner", article->owner);
     write_pair(out, "review_by", article->review_by);

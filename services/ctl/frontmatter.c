@@ -162,7 +162,7 @@ static int read_list(struct reader *reader, struct front_pair *pair)
     }
 }
 
-/* The value of pair->key. *present is false for null and for what has no place in a flat list of keys. */
+/* The value of pair->key. *present is false for what has no place in a flat list of keys. */
 static int read_value(struct reader *reader, struct front_pair *pair, bool *present)
 {
     yaml_event_t event;
@@ -171,8 +171,9 @@ static int read_value(struct reader *reader, struct front_pair *pair, bool *pres
         return err;
     }
     yaml_event_type_t type = event.type;
-    *present = type == YAML_SEQUENCE_START_EVENT || (type == YAML_SCALAR_EVENT && !is_null(&event));
-    if (type == YAML_SCALAR_EVENT) {
+    *present = type == YAML_SEQUENCE_START_EVENT || type == YAML_SCALAR_EVENT;
+    pair->is_null = type == YAML_SCALAR_EVENT && is_null(&event);
+    if (type == YAML_SCALAR_EVENT && !pair->is_null) {
         pair->value = scalar(reader, &event);
     }
     yaml_event_delete(&event);

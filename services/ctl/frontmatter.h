@@ -11,13 +11,14 @@
 #define FRONT_ITEMS_MAX   256 /* of one list */
 #define FRONT_REASON_SIZE 200
 
-/* One key. Null values are left out. */
+/* One key. */
 struct front_pair {
     struct mirai_str key;
     struct mirai_str value;
     const struct mirai_str *items;
     size_t count;
     bool is_list;
+    bool is_null;
 };
 
 struct front_matter {

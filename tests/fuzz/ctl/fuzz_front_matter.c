@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char reason[FRONT_REASON_SIZE];
     if (mirai_utf8_valid(bytes) && front_matter_parse(bytes, &arena, &front, reason) == 0) {
         for (size_t i = 0; i < front.count; i++) {
-            if (!front.pairs[i].is_list) {
+            if (!front.pairs[i].is_list && !front.pairs[i].is_null) {
                 quote_and_read(&front.pairs[i], &arena);
             }
         }

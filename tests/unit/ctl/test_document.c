@@ -78,6 +78,10 @@ static void fills_what_it_does_not_say(void **state)
     assert_int_equal(read_document("a/b/c.md", "problem", "# H\n"), 0);
     assert_int_equal(article->type, MIRAI_ITSM_TYPE_PROBLEM);
     assert_str(article->title, "H");
+    assert_int_equal(read_document("a.md", "b", "---\nlanguage: ~\ntitle:\ntags:\nreview_by:\n---\nx"), 0);
+    assert_str(article->title, "a");
+    assert_false(mirai_has(article_import, article, language));
+    assert_false(mirai_has(article_import, article, tags));
     assert_int_equal(read_document("a/c.md", "b", "---\ntags: x, y ,\n---\n"), 0);
     assert_int_equal(article->type, MIRAI_ITSM_TYPE_OTHER);
     assert_int_equal(article->tags.count, 2);
