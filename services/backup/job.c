@@ -60,6 +60,7 @@ static int call_store(struct thread *thread, enum mirai_method_id method, const 
     struct answer answer = {0};
     struct mirai_context context = mirai_context_system();
     context.deadline_ms = mirai_monotonic_ms() + CALL_MS;
+    uv_run(&thread->loop, UV_RUN_NOWAIT); /* it stood still: a connection may have been lost meanwhile */
     mirai_method_call(thread->store, method, &context, params, on_reply, &answer);
     while (!answer.done) {
         uv_run(&thread->loop, UV_RUN_ONCE);
