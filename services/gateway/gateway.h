@@ -211,8 +211,12 @@ void handle_page(struct exchange *exchange);    /* static.c */
 
 /* Prepared once at start. */
 void openapi_init(void);
+/* The document; valid after openapi_init. */
+struct mirai_str openapi_text(void);
 void static_init(void);
 void render_init(void);
+/* Markdown as safe HTML, zero-terminated; free() it. Any thread. */
+char *render_html(struct mirai_str markdown);
 
 /* ------------------------------------------------------------------ auth.c */
 

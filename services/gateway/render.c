@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* Longer texts are rendered by another thread: the loop goes on. */
-#define INLINE_MAX (64u << 10)
+#define INLINE_MAX (16u << 10)
 
 /* GitHub's additions to CommonMark, but not "tagfilter": raw HTML is left out altogether. */
 static const char *const extensions[] = {"table", "strikethrough", "autolink", "tasklist"};
@@ -15,8 +15,8 @@ void render_init(void)
     cmark_gfm_core_extensions_ensure_registered();
 }
 
-/* Safe HTML (free() it): no raw HTML, no javascript: and such; that is cmark's default. */
-static char *render(struct mirai_str markdown)
+/* No raw HTML, no javascript: and such: that is cmark's default. */
+char *render_html(struct mirai_str markdown)
 {
     int options = CMARK_OPT_FOOTNOTES | CMARK_OPT_GITHUB_PRE_LANG | CMARK_OPT_STRIKETHROUGH_DOUBLE_TILDE;
     cmark_parser *parser = cmark_parser_new(options);
@@ -55,7 +55,7 @@ struct rendering {
 static void on_work(uv_work_t *work)
 {
     struct rendering *rendering = work->data;
-    rendering->html = render((struct mirai_str){rendering->markdown, rendering->markdown_len});
+    rendering->html = render_html((struct mirai_str){rendering->markdown, rendering->markdown_len});
 }
 
 static void on_rendered(uv_work_t *work, int status)
@@ -109,7 +109,7 @@ static void on_article(void *data, const struct mirai_rpc_reply *reply)
         render_elsewhere(exchange, markdown);
         return;
     }
-    char *html = render(markdown);
+    char *html = render_html(markdown);
     answer(exchange, html);
     free(html);
 }
