@@ -215,10 +215,10 @@ static void set_query(struct exchange *exchange, const struct mirai_message *mes
 static int set_if_match(struct exchange *exchange, const struct mirai_message *message, void *out)
 {
     struct mirai_str etag, header = exchange_header(exchange, H2O_TOKEN_IF_MATCH);
-    if (header.len == 0) {
-        return (exchange->route->flags & ROUTE_MUST_MATCH) != 0 ? MIRAI_E_PRECONDITION_REQUIRED : 0;
+    if (header.len == 0 && (exchange->route->flags & ROUTE_MUST_MATCH) != 0) {
+        return MIRAI_E_PRECONDITION_REQUIRED;
     }
-    int err = header_if_match(header, &etag);
+    int err = header_if_match(header.len > 0 ? header : MIRAI_STR("*"), &etag);
     if (err == 0) {
         err = mirai_message_set_text(message, MIRAI_STR("if_match"), etag, &exchange->loop->arena, out, NULL);
     }

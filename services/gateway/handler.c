@@ -28,6 +28,24 @@ static bool lacks_host(const h2o_req_t *req)
     return req->version == 0x101 && req->input.authority.base == req->hostconf->authority.hostport.base;
 }
 
+/* All header fields together; h2o itself takes some 400 KiB. */
+#define HEAD_MAX (64u << 10)
+
+/* What is wrong with the head as a whole. A folded line arrives as a header without a name (RFC 9112 §5.2).
+ */
+static enum problem check_head(const h2o_req_t *req)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        if (header->name->len == 0) {
+            return PROBLEM_INVALID;
+        }
+        bytes += header->name->len + header->value.len;
+    }
+    return lacks_host(req) ? PROBLEM_INVALID : bytes > HEAD_MAX ? PROBLEM_HEAD_TOO_LARGE : PROBLEM_NONE;
+}
+
 /* What the route does not take by its size or Accept. 0 or an error. */
 static int check_form(const struct exchange *exchange)
 {
@@ -54,7 +72,12 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     (void)self;
     struct exchange *exchange = exchange_new(gateway_loop_of(req), req);
     unsigned allowed = 0;
-    int err = lacks_host(req) ? MIRAI_E_INVALID : parse_target(exchange);
+    enum problem broken = check_head(req);
+    if (broken != PROBLEM_NONE) {
+        response_problem(exchange, broken, NULL, (struct mirai_str){0});
+        return 0;
+    }
+    int err = parse_target(exchange);
     if (err == 0 && exchange->target.asterisk) {
         response_not_allowed(exchange, (1u << ROUTE_METHODS) - 1);
         return 0;

@@ -41,6 +41,8 @@ const struct problem_text problem_texts[PROBLEM_COUNT] = {
     TEXT(RANGE) = {"range-not-satisfiable", 416, "要求された範囲はありません", "There is no such range"},
     TEXT(EXPECTATION) = {"expectation-failed", 417, "Expect ヘッダーに応えられません",
                          "The Expect header cannot be met"},
+    TEXT(HEAD_TOO_LARGE) = {"head-too-large", 431, "リクエストヘッダーが大きすぎます",
+                            "The request's headers are too large"},
     TEXT(CROSS_SITE) = {"cross-site", 403, "ほかのサイトからの操作は受け付けられません",
                         "Requests from other sites are refused"},
 };

@@ -20,7 +20,7 @@ const struct route routes[] = {
     R(GET,    ARTICLE,                                     VIEWER, article_get,       200, ROUTE_ETAG | ROUTE_COUNTS_VIEWS)
     R(PUT,    ARTICLE,                                     EDITOR, article_replace,   200, ROUTE_ETAG | ROUTE_IF_MATCH | ROUTE_MUST_MATCH)
     R(PATCH,  ARTICLE,                                     EDITOR, article_patch,     200, ROUTE_ETAG | ROUTE_IF_MATCH | ROUTE_MUST_MATCH)
-    R(DELETE, ARTICLE,                                     EDITOR, article_delete,    204, ROUTE_IF_MATCH | ROUTE_MUST_MATCH)
+    R(DELETE, ARTICLE,                                     EDITOR, article_delete,    204, ROUTE_IF_MATCH)
     R(POST,   ARTICLE "/restore",                          EDITOR, article_restore,   200, ROUTE_ETAG)
     R(GET,    ARTICLE "/stats",                            VIEWER, article_stats,     200, 0)
     H(GET,    ARTICLE "/render", VIEWER, handle_render, RPC(article_get), 200, ROUTE_ETAG | ROUTE_COUNTS_VIEWS,
@@ -28,7 +28,7 @@ const struct route routes[] = {
     R(GET,    ARTICLE "/revisions",                        VIEWER, revision_list,     200, 0)
     R(GET,    ARTICLE "/revisions/{version}",              VIEWER, revision_get,      200, 0)
     R(GET,    ARTICLE "/revisions/{version}/diff",         VIEWER, revision_diff,     200, 0)
-    R(POST,   ARTICLE "/revisions/{version}/restore",      EDITOR, revision_restore,  200, ROUTE_ETAG | ROUTE_IF_MATCH | ROUTE_MUST_MATCH)
+    R(POST,   ARTICLE "/revisions/{version}/restore",      EDITOR, revision_restore,  200, ROUTE_ETAG | ROUTE_IF_MATCH)
     R(GET,    ARTICLE "/relations",                        VIEWER, relation_list,     200, 0)
     R(POST,   ARTICLE "/relations",                        EDITOR, relation_create,   201, 0)
     R(DELETE, ARTICLE "/relations/{relation_id}",          EDITOR, relation_delete,   204, 0)

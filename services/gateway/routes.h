@@ -21,7 +21,7 @@ extern const char *const route_method_names[ROUTE_METHODS];
 
 enum route_flag {
     ROUTE_ETAG = 1,          /* the result has an etag: ETag, If-None-Match */
-    ROUTE_IF_MATCH = 2,      /* If-Match goes into the params' if_match */
+    ROUTE_IF_MATCH = 2,      /* If-Match goes into the params' if_match; without it any version will do */
     ROUTE_MUST_MATCH = 4,    /* and without it the answer is 428 */
     ROUTE_ACCESS = 8,        /* success changes who may do what */
     ROUTE_COUNTS_VIEWS = 16, /* a session's read counts as a view */

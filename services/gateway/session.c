@@ -95,6 +95,10 @@ void handle_logout(struct exchange *exchange)
 {
     struct mirai_buf *params = &exchange->loop->params;
     struct mirai_token_check check = {0};
+    if (!exchange->by_session) { /* an API token is revoked at /tokens */
+        response_fault(exchange, MIRAI_E_NOT_FOUND, NULL);
+        return;
+    }
     mirai_set(token_check, &check, sha256,
               ((struct mirai_str){(const char *)exchange->digest, sizeof(exchange->digest)}));
     params->len = 0;
