@@ -23,7 +23,8 @@ static size_t sequence_length(const unsigned char *p, size_t left)
     if (p[0] >= 0xF0 && p[0] <= 0xF4) {
         unsigned low = p[0] == 0xF0 ? 0x90 : 0x80;
         unsigned high = p[0] == 0xF4 ? 0x8F : 0xBF;
-        return left >= 4 && p[1] >= low && p[1] <= high && (p[2] & 0xC0) == 0x80 && (p[3] & 0xC0) == 0x80 ? 4 : 0;
+        return left >= 4 && p[1] >= low && p[1] <= high && (p[2] & 0xC0) == 0x80 && (p[3] & 0xC0) == 0x80 ? 4
+                                                                                                          : 0;
     }
     return 0;
 }
@@ -168,7 +169,8 @@ static bool json_plain(unsigned char c)
 
 static void append_json_escape(struct mirai_buf *buf, unsigned char c)
 {
-    static const char short_escapes[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    static const char short_escapes[0x20] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
     char out[6] = {'\\', 'u', '0', '0', 0, 0};
     if (c == '"' || c == '\\') {
         out[1] = (char)c;
@@ -193,6 +195,11 @@ void mirai_buf_append_json(struct mirai_buf *buf, struct mirai_str s)
     while (i < s.len) {
         if (json_plain(p[i])) {
             i++;
+            continue;
+        }
+        if (s.len - i >= 3 && p[i] >= 0xE1 && p[i] <= 0xEC && (p[i + 1] & 0xC0) == 0x80 &&
+            (p[i + 2] & 0xC0) == 0x80) {
+            i += 3; /* nearly all of Japanese */
             continue;
         }
         size_t n = p[i] >= 0x80 ? sequence_length(p + i, s.len - i) : 0;

@@ -19,6 +19,9 @@ static int parse_target(struct exchange *exchange)
     struct mirai_str raw = {req->input.path.base, req->input.path.len};
     bool encoded = memchr(raw.data, '%', raw.len) != NULL || memchr(raw.data, '+', raw.len) != NULL;
     char *scratch = encoded ? h2o_mem_alloc_pool(&req->pool, raw.len) : NULL;
+    bool query = memchr(raw.data, '?', raw.len) != NULL;
+    size_t pairs = TARGET_QUERY_MAX * sizeof(struct target_pair);
+    exchange->target.pairs = query ? h2o_mem_alloc_pool(&req->pool, pairs) : NULL;
     return target_parse(raw, scratch, &exchange->target);
 }
 

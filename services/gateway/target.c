@@ -90,7 +90,7 @@ static int parse_query(struct target *target, char **scratch)
         if (name.len == 0 && value.len == 0) {
             continue;
         }
-        if (target->pairs_count == TARGET_QUERY_MAX) {
+        if (target->pairs == NULL || target->pairs_count == TARGET_QUERY_MAX) {
             return MIRAI_E_INVALID;
         }
         struct target_pair *pair = &target->pairs[target->pairs_count++];

@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!ready) {
         ready = routes_init() == 0;
     }
-    struct target target;
+    struct target_pair pairs[TARGET_QUERY_MAX];
+    struct target target = {.pairs = pairs};
     char *scratch = malloc(size + 1);
     int err = target_parse((struct mirai_str){(const char *)data, size}, scratch, &target);
     if (err == 0) {

@@ -4,7 +4,8 @@
 #include "tests/unit/gateway/test.h"
 
 static char scratch[TARGET_BYTES_MAX + 16];
-static struct target target;
+static struct target_pair pairs[TARGET_QUERY_MAX];
+static struct target target = {.pairs = pairs};
 
 static int parse(const char *raw)
 {
