@@ -114,13 +114,18 @@ int ctl_fail(struct ctl *ctl, int code, const char *format, ...)
 
 void ctl_say(struct ctl *ctl, const char *format, ...)
 {
+    char *line = NULL;
     va_list args;
     va_start(args, format);
-    if (!ctl->cli.json) {
-        vfprintf(stdout, format, args);
-        putchar('\n');
-    }
+    int n = vasprintf(&line, format, args);
     va_end(args);
+    if (n < 0) {
+        return;
+    }
+    if (!ctl->cli.json) {
+        puts(line);
+    }
+    free(line);
 }
 
 void ctl_print_raw(struct mirai_str mp)
