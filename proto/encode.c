@@ -1,4 +1,4 @@
-#include "proto/message.h"
+#include "proto/codec.h"
 
 #include "libcommon/time.h"
 
@@ -35,9 +35,33 @@ static void encode_objects(struct mirai_buf *buf, const struct mirai_message *me
     }
 }
 
-static void encode_field(struct mirai_buf *buf, const struct mirai_field *field, const void *member)
+/* No bytes are no value: null. */
+static void encode_raw(struct mirai_buf *buf, struct mirai_str raw)
 {
-    const struct mirai_str *str = member;
+    if (raw.len > 0) {
+        mirai_buf_append_str(buf, raw);
+    } else {
+        mirai_mp_write_nil(buf);
+    }
+}
+
+/* An index outside the enum is a bug of the caller: null, which every decoder refuses, rather than a crash.
+ */
+static void encode_enum(struct mirai_buf *buf, const struct mirai_enum *enumeration, int index)
+{
+    int i = 0;
+    while (i < index && enumeration->values[i] != NULL) {
+        i++;
+    }
+    if (i == index && enumeration->values[i] != NULL) {
+        mirai_mp_write_cstr(buf, enumeration->values[i]);
+    } else {
+        mirai_mp_write_nil(buf);
+    }
+}
+
+static void encode_value(struct mirai_buf *buf, const struct mirai_field *field, const void *member)
+{
     switch (field->kind) {
     case MIRAI_FIELD_BOOL:
         mirai_mp_write_bool(buf, *(const bool *)member);
@@ -50,17 +74,13 @@ static void encode_field(struct mirai_buf *buf, const struct mirai_field *field,
         break;
     case MIRAI_FIELD_STR:
     case MIRAI_FIELD_DATE:
-        if ((field->flags & MIRAI_NULLABLE) != 0 && str->data == NULL) {
-            mirai_mp_write_nil(buf);
-        } else {
-            mirai_mp_write_str(buf, *str);
-        }
+        mirai_mp_write_str(buf, *(const struct mirai_str *)member);
         break;
     case MIRAI_FIELD_BIN:
-        mirai_mp_write_bin(buf, *str);
+        mirai_mp_write_bin(buf, *(const struct mirai_str *)member);
         break;
     case MIRAI_FIELD_ENUM:
-        mirai_mp_write_cstr(buf, field->enumeration->values[*(const int *)member]);
+        encode_enum(buf, field->enumeration, *(const int *)member);
         break;
     case MIRAI_FIELD_TIME:
         encode_time(buf, *(const int64_t *)member);
@@ -78,19 +98,61 @@ static void encode_field(struct mirai_buf *buf, const struct mirai_field *field,
         encode_objects(buf, field->message, member);
         break;
     case MIRAI_FIELD_RAW:
-        mirai_buf_append_str(buf, *str);
+        encode_raw(buf, *(const struct mirai_str *)member);
         break;
+    }
+}
+
+/* What stands for "empty" in a NULLABLE field travels as null: the zero of an id would break its bounds. */
+static bool is_null(const struct mirai_field *field, const void *member)
+{
+    if ((field->flags & MIRAI_NULLABLE) == 0) {
+        return false;
+    }
+    switch (field->kind) {
+    case MIRAI_FIELD_STR:
+    case MIRAI_FIELD_BIN:
+    case MIRAI_FIELD_DATE:
+        return ((const struct mirai_str *)member)->len == 0;
+    case MIRAI_FIELD_INT:
+        return *(const int64_t *)member == 0 && (field->min > 0 || field->max < 0);
+    default:
+        return false;
+    }
+}
+
+/* Most bytes of a message's overhead are its names, all of them short: a fixstr, written without detours. */
+static void encode_name(struct mirai_buf *buf, const char *name)
+{
+    const unsigned char fixstr = 0xa0;
+    size_t len = strlen(name);
+    if (len >= 32) {
+        mirai_mp_write_cstr(buf, name);
+        return;
+    }
+    mirai_buf_reserve(buf, 1 + len);
+    buf->data[buf->len] = (char)(fixstr | len);
+    memcpy(buf->data + buf->len + 1, name, len);
+    buf->len += 1 + len;
+}
+
+void mirai_field_encode(const struct mirai_field *field, const void *member, struct mirai_buf *buf)
+{
+    encode_name(buf, field->name);
+    if (is_null(field, member)) {
+        mirai_mp_write_nil(buf);
+    } else {
+        encode_value(buf, field, member);
     }
 }
 
 void mirai_message_encode(const struct mirai_message *message, const void *in, struct mirai_buf *buf)
 {
-    uint64_t present = ((const struct mirai_message_head *)in)->present;
+    uint64_t known = message->count < 64 ? (UINT64_C(1) << message->count) - 1 : UINT64_MAX;
+    uint64_t present = ((const struct mirai_message_head *)in)->present & known;
     mirai_mp_write_map(buf, (size_t)__builtin_popcountll(present));
-    for (size_t i = 0; i < message->count; i++) {
-        if ((present >> i & 1) != 0) {
-            mirai_mp_write_cstr(buf, message->fields[i].name);
-            encode_field(buf, &message->fields[i], (const char *)in + message->fields[i].offset);
-        }
+    for (; present != 0; present &= present - 1) {
+        const struct mirai_field *field = &message->fields[__builtin_ctzll(present)];
+        mirai_field_encode(field, (const char *)in + field->offset, buf);
     }
 }

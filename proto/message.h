@@ -94,7 +94,7 @@ struct mirai_fault {
     char path[96]; /* JSON Pointer (RFC 6901) to the member, "" for the whole */
     const char
         *problem; /* stable slug: "required", "type", "too-short", "too-long", "too-small", "too-large",
-                     "enum", "utf8", "nul", "unknown-field", "too-many", "format", "syntax", "duplicate" */
+                     "enum", "utf8", "nul", "unknown-field", "too-many", "format", "syntax", "duplicate", "too-deep" */
 };
 struct mirai_faults {
     struct mirai_fault list[16]; /* the first 16 */

@@ -99,7 +99,8 @@
 #define MIRAI_MESSAGE_article_get(F, M)                                                                      \
     F(M, INT, id, none, OPT, ID, "id; or slug")                                                              \
     F(M, STR, slug, none, OPT, 1, 200, "slug; or id")                                                        \
-    F(M, BOOL, count_view, none, OPT, 0, 0, "count this as a view")
+    F(M, BOOL, count_view, none, OPT, 0, 0, "count this as a view")                                          \
+    F(M, BOOL, deleted, none, OPT, 0, 0, "from the bin instead (Editor)")
 #define MIRAI_MESSAGE_article_list(F, M)                                                                     \
     MIRAI_PAGE_IN(F, M)                                                                                      \
     F(M, ENUM, type, itsm_type, OPT, 0, 0, "only this ITSM type")                                            \

@@ -31,7 +31,7 @@ static int authorise(const struct mirai_principal *principal, const struct mirai
     if (method->role == MIRAI_METHOD_NONE || principal->user_id == MIRAI_USER_SYSTEM) {
         return 0;
     }
-    if (principal->user_id == 0) {
+    if (principal->user_id <= 0) {
         return MIRAI_E_UNAUTHENTICATED;
     }
     return method->role != MIRAI_METHOD_SYSTEM && (int)principal->role >= (int)method->role

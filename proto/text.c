@@ -1,145 +1,158 @@
-#include "proto/message.h"
+/* Path and query parameters: text becomes the MessagePack value that the field wants, and decoding checks it
+ * like any other input. */
+#include "proto/codec.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
-/* Turns the text into the MessagePack value that the field expects; decoding then checks it like any other
- * input. */
+static void write_int(struct mirai_str text, struct mirai_buf *buf)
+{
+    int64_t value;
+    if (mirai_parse_int(text, INT64_MIN, INT64_MAX, &value) == 0) {
+        mirai_mp_write_int(buf, value);
+    } else {
+        mirai_mp_write_str(buf, text); /* refused by decoding: "type" */
+    }
+}
 
-static void write_list(const struct mirai_field *field, struct mirai_str value, struct mirai_buf *buf)
+static void write_double(struct mirai_str text, struct mirai_buf *buf)
+{
+    char copy[64];
+    char *end = copy;
+    double value = 0;
+    if (text.len > 0 && text.len < sizeof(copy) && strchr("+-.0123456789", text.data[0]) != NULL) {
+        memcpy(copy, text.data, text.len);
+        copy[text.len] = '\0';
+        value = strtod(copy, &end);
+    }
+    if (end != copy && end == copy + text.len) {
+        mirai_mp_write_double(buf, value);
+    } else {
+        mirai_mp_write_str(buf, text);
+    }
+}
+
+static void write_bool(struct mirai_str text, struct mirai_buf *buf)
+{
+    if (mirai_str_eq(text, MIRAI_STR("true")) || mirai_str_eq(text, MIRAI_STR("1"))) {
+        mirai_mp_write_bool(buf, true);
+    } else if (mirai_str_eq(text, MIRAI_STR("false")) || mirai_str_eq(text, MIRAI_STR("0"))) {
+        mirai_mp_write_bool(buf, false);
+    } else {
+        mirai_mp_write_str(buf, text);
+    }
+}
+
+static void write_list(enum mirai_field_kind kind, struct mirai_str text, struct mirai_buf *buf)
 {
     size_t offset = mirai_mp_begin_array(buf);
     size_t count = 0;
-    while (value.len > 0) {
-        const char *comma = memchr(value.data, ',', value.len);
-        size_t len = comma != NULL ? (size_t)(comma - value.data) : value.len;
-        struct mirai_str item = {value.data, len};
-        int64_t number;
-        if (field->kind == MIRAI_FIELD_INTS && mirai_parse_int(item, INT64_MIN, INT64_MAX, &number) == 0) {
-            mirai_mp_write_int(buf, number);
+    for (bool more = text.len > 0; more; count++) {
+        const char *comma = memchr(text.data, ',', text.len);
+        struct mirai_str item = {text.data, comma != NULL ? (size_t)(comma - text.data) : text.len};
+        if (kind == MIRAI_FIELD_INTS) {
+            write_int(item, buf);
         } else {
             mirai_mp_write_str(buf, item);
         }
-        count++;
-        value.data += len;
-        value.len -= len;
-        if (comma != NULL) {
-            value.data++;
-            value.len--;
-        }
+        more = comma != NULL;
+        text.data += item.len + more;
+        text.len -= item.len + more;
     }
     mirai_mp_end(buf, offset, count);
 }
 
-static void write_value(const struct mirai_field *field, struct mirai_str value, struct mirai_buf *buf)
+static void write_text(const struct mirai_field *field, struct mirai_str text, struct mirai_buf *buf)
 {
-    int64_t number;
-    bool yes = mirai_str_eq(value, MIRAI_STR("true")) || mirai_str_eq(value, MIRAI_STR("1"));
-    bool no = mirai_str_eq(value, MIRAI_STR("false")) || mirai_str_eq(value, MIRAI_STR("0"));
+    if (text.len == 0 && (field->flags & MIRAI_NULLABLE) != 0) {
+        mirai_mp_write_nil(buf);
+        return;
+    }
     switch (field->kind) {
+    case MIRAI_FIELD_BOOL:
+        write_bool(text, buf);
+        break;
+    case MIRAI_FIELD_INT:
+        write_int(text, buf);
+        break;
+    case MIRAI_FIELD_DOUBLE:
+        write_double(text, buf);
+        break;
     case MIRAI_FIELD_STRS:
     case MIRAI_FIELD_INTS:
-        write_list(field, value, buf);
-        return;
-    case MIRAI_FIELD_INT:
-        if (mirai_parse_int(value, INT64_MIN, INT64_MAX, &number) == 0) {
-            mirai_mp_write_int(buf, number);
-            return;
-        }
-        break;
-    case MIRAI_FIELD_BOOL:
-        if (yes || no) {
-            mirai_mp_write_bool(buf, yes);
-            return;
-        }
+        write_list(field->kind, text, buf);
         break;
     default:
+        mirai_mp_write_str(buf, text);
+    }
+}
+
+/* Bytes of a member; 0 for kinds that text does not express. */
+static size_t member_size(enum mirai_field_kind kind)
+{
+    switch (kind) {
+    case MIRAI_FIELD_BOOL:
+        return sizeof(bool);
+    case MIRAI_FIELD_INT:
+    case MIRAI_FIELD_TIME:
+        return sizeof(int64_t);
+    case MIRAI_FIELD_DOUBLE:
+        return sizeof(double);
+    case MIRAI_FIELD_STR:
+    case MIRAI_FIELD_DATE:
+        return sizeof(struct mirai_str);
+    case MIRAI_FIELD_ENUM:
+        return sizeof(int);
+    case MIRAI_FIELD_STRS:
+        return sizeof(struct mirai_strs);
+    case MIRAI_FIELD_INTS:
+        return sizeof(struct mirai_ints);
+    case MIRAI_FIELD_BIN:
+    case MIRAI_FIELD_OBJECT:
+    case MIRAI_FIELD_OBJECTS:
+    case MIRAI_FIELD_RAW:
         break;
     }
-    mirai_mp_write_str(buf, value);
+    return 0;
 }
 
-static const struct mirai_field *find_field(const struct mirai_message *message, struct mirai_str name)
+static int refuse(struct mirai_faults *faults, struct mirai_str name, const char *problem)
 {
-    for (size_t i = 0; i < message->count; i++) {
-        if (mirai_str_eq(name, mirai_str(message->fields[i].name))) {
-            return &message->fields[i];
-        }
-    }
-    return NULL;
-}
-
-static int fault(struct mirai_faults *faults, struct mirai_str name, const char *problem)
-{
-    if (faults != NULL && faults->count < sizeof(faults->list) / sizeof(faults->list[0])) {
-        struct mirai_fault *next = &faults->list[faults->count++];
-        name = mirai_utf8_valid(name) ? mirai_utf8_prefix(name, 80) : MIRAI_STR("?");
-        snprintf(next->path, sizeof(next->path), "/%.*s", MIRAI_STR_ARG(name));
-        next->problem = problem;
-    }
+    struct mirai_path path = {.name = name.data != NULL ? name : MIRAI_STR("")};
+    mirai_fault_add(faults, &path, problem);
     return MIRAI_E_UNPROCESSABLE;
-}
-
-/* The problem that decoding found with this one field, or NULL ("required" faults are about the others). */
-static const char *own_problem(const struct mirai_faults *found, const char *field_name)
-{
-    size_t len = strlen(field_name);
-    for (size_t i = 0; i < found->count; i++) {
-        const char *path = found->list[i].path;
-        if (path[0] == '/' && strncmp(path + 1, field_name, len) == 0 &&
-            (path[1 + len] == '\0' || path[1 + len] == '/')) {
-            return found->list[i].problem;
-        }
-    }
-    return NULL;
 }
 
 int mirai_message_set_text(const struct mirai_message *message, struct mirai_str name, struct mirai_str value,
                            struct mirai_arena *arena, void *out, struct mirai_faults *faults)
 {
     struct mirai_message_head *head = out;
-    const struct mirai_field *field = find_field(message, name);
+    const struct mirai_field *field = mirai_field_find(message, name);
     if (field == NULL) {
-        return fault(faults, name, "unknown-field");
+        return refuse(faults, name, "unknown-field");
     }
     uint64_t bit = UINT64_C(1) << (field - message->fields);
     if ((head->present & bit) != 0) {
-        return fault(faults, name, "duplicate");
+        return refuse(faults, name, "duplicate");
     }
-    /* A message of this one field, decoded like any other, so that there is one set of rules. */
-    struct mirai_field alone = *field;
-    alone.offset = sizeof(struct mirai_message_head);
-    const struct mirai_message single = {.name = message->name,
-                                         .doc = "",
-                                         .size = sizeof(struct mirai_message_head) + 64,
-                                         .count = 1,
-                                         .fields = &alone};
+    if (member_size(field->kind) == 0) {
+        return refuse(faults, name, "type");
+    }
+    union {
+        struct mirai_str str;
+        struct mirai_strs strs;
+        struct mirai_ints ints;
+        int64_t integer;
+        double real;
+    } member;
     struct mirai_buf buf = {0};
-    struct mirai_faults found = {.count = 0};
-    char scratch[sizeof(struct mirai_message_head) + 64];
-    mirai_mp_write_map(&buf, 1);
-    mirai_mp_write_str(&buf, name);
-    write_value(field, value, &buf);
+    memset(&member, 0, sizeof(member));
+    write_text(field, value, &buf);
     struct mirai_str bytes = mirai_arena_copy(arena, mirai_buf_str(&buf));
     mirai_buf_free(&buf);
-    int err = mirai_message_decode(&single, bytes, MIRAI_EDGE, arena, scratch, &found);
-    if (err != 0) {
-        const char *problem = own_problem(&found, field->name);
-        return fault(faults, name, problem != NULL ? problem : "type");
+    int err = mirai_field_decode(field, bytes, arena, &member, faults);
+    if (err == 0) {
+        memcpy((char *)out + field->offset, &member, member_size(field->kind));
+        head->present |= bit;
     }
-    const size_t sizes[] = {
-        [MIRAI_FIELD_BOOL] = sizeof(bool),
-        [MIRAI_FIELD_INT] = sizeof(int64_t),
-        [MIRAI_FIELD_DOUBLE] = sizeof(double),
-        [MIRAI_FIELD_STR] = sizeof(struct mirai_str),
-        [MIRAI_FIELD_BIN] = sizeof(struct mirai_str),
-        [MIRAI_FIELD_ENUM] = sizeof(int),
-        [MIRAI_FIELD_TIME] = sizeof(int64_t),
-        [MIRAI_FIELD_DATE] = sizeof(struct mirai_str),
-        [MIRAI_FIELD_STRS] = sizeof(struct mirai_strs),
-        [MIRAI_FIELD_INTS] = sizeof(struct mirai_ints),
-        [MIRAI_FIELD_RAW] = 0,
-    };
-    memcpy((char *)out + field->offset, scratch + alone.offset, sizes[field->kind]);
-    head->present |= bit;
-    return 0;
+    return err;
 }
