@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define CACHE_SLOTS      256  /* prepared statements a connection keeps; a power of two */
+#define CACHE_WAYS       8    /* slots that a statement may stand in */
 #define PAGE_CACHE_KIB   2048 /* of each connection */
 #define BUSY_MS          1000 /* only a recovery of the WAL after a crash lets a connection wait */
 #define PROGRESS_STEPS   4000 /* virtual machine steps between two looks at the clock */
@@ -125,8 +127,16 @@ static int configure(struct db *db)
     return err;
 }
 
+/* SQLite's count of its memory costs two locks for each allocation of any thread, and nobody asks for it. */
+static void configure_library(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open(const char *path, enum db_mode mode, struct db **out)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure_library);
     struct db *db = mirai_alloc(sizeof(*db));
     int flags = mode == DB_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     db->mode = mode;
@@ -170,11 +180,29 @@ static uint64_t hash_sql(const char *sql)
     return hash;
 }
 
+/* The slot that holds the statement, or else the one to put it in: one of CACHE_WAYS neighbours, so that two
+ * statements with the same hash do not drive each other out for ever. NULL: all are in use. */
+static struct db_rows *find_slot(struct db *db, const char *sql, uint64_t key)
+{
+    struct db_rows *place = NULL;
+    for (uint64_t way = 0; way < CACHE_WAYS; way++) {
+        struct db_rows *rows = &db->cache[(key + way) & (CACHE_SLOTS - 1)];
+        bool same = rows->stmt != NULL && rows->key == key && strcmp(sqlite3_sql(rows->stmt), sql) == 0;
+        if (same) {
+            return rows->busy ? NULL : rows; /* busy: a query inside the loop over itself */
+        }
+        if (!rows->busy && (place == NULL || (place->stmt != NULL && rows->stmt == NULL))) {
+            place = rows;
+        }
+    }
+    return place;
+}
+
 static struct db_rows *prepare(struct db *db, const char *sql)
 {
     uint64_t key = hash_sql(sql);
-    struct db_rows *rows = &db->cache[key & (CACHE_SLOTS - 1)];
-    if (rows->busy) { /* a query inside the loop over another */
+    struct db_rows *rows = find_slot(db, sql, key);
+    if (rows == NULL) {
         rows = mirai_alloc(sizeof(*rows));
         rows->temporary = true;
     } else if (rows->stmt != NULL && rows->key == key && strcmp(sqlite3_sql(rows->stmt), sql) == 0) {

@@ -5,8 +5,9 @@
 #include "services/knowledge-store/journal.h"
 #include "services/knowledge-store/store.h"
 
-#define WAL_PASSIVE_BYTES (4 << 20) /* from here on the log is moved into the database between transactions  \
-                                     */
+#define WAL_PASSIVE_BYTES                                                                                    \
+    (4 << 20) /* from here on the log is moved into the database between transactions                        \
+               */
 #define WAL_TRUNCATE_BYTES (64 << 20) /* from here on readers are asked to let it start anew */
 
 static void checkpoint(struct writer *writer, enum db_checkpoint how)

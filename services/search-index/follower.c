@@ -7,7 +7,9 @@
 #include "proto/methods.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
+#define WRITER_NICE      5
 #define CHANGES_MAX      200 /* in one pull, and so in one transaction */
 #define EXPORT_MAX       200
 #define PULL_MS          10000 /* deadline of a pull: a page of large articles takes time */
@@ -195,6 +197,8 @@ static void on_idle(void *thread)
 
 static void *thread_start(void *data)
 {
+    /* Answers come before freshness when the machine is full; the nice value is the thread's own on Linux. */
+    setpriority(PRIO_PROCESS, 0, WRITER_NICE);
     return data;
 }
 
