@@ -26,7 +26,7 @@ struct job_worker {
     _Atomic int64_t newest_ms[KINDS];
     struct mirai_counter *failures;
     struct mirai_gauge *size;
-    struct mirai_gauge *duration_ms;
+    _Atomic int64_t took_ms; /* of the newest snapshot */
     struct mirai_gauge *count;
 };
 
@@ -326,7 +326,7 @@ static void run(struct thread *thread, struct job *job)
         return;
     }
     uint64_t took_ms = mirai_monotonic_ms() - from;
-    mirai_gauge_set(worker->duration_ms, (int64_t)took_ms);
+    atomic_store(&worker->took_ms, (int64_t)took_ms);
     mirai_gauge_set(worker->size, job->info.size);
     mirai_log(INFO, "snapshot made", MIRAI_LOG_S("snapshot", job->info.name),
               MIRAI_LOG_I("bytes", job->info.size), MIRAI_LOG_I("articles", job->info.articles),
@@ -403,6 +403,11 @@ static double read_age(void *data)
     return newest > 0 ? (double)(mirai_now_ms() - newest) / 1000 : -1;
 }
 
+static double read_duration(void *data)
+{
+    return (double)atomic_load(&((struct job_worker *)data)->took_ms) / 1000;
+}
+
 struct job_worker *job_worker_new(uv_loop_t *loop)
 {
     struct job_worker *worker = mirai_alloc(sizeof(*worker));
@@ -410,8 +415,8 @@ struct job_worker *job_worker_new(uv_loop_t *loop)
         mirai_metric_counter("mirai_backup_failures_total", "Snapshots that could not be made.", NULL);
     worker->size =
         mirai_metric_gauge("mirai_backup_size_bytes", "Size of the newest snapshot's database.", NULL);
-    worker->duration_ms =
-        mirai_metric_gauge("mirai_backup_duration_milliseconds", "Time that the newest snapshot took.", NULL);
+    mirai_metric_gauge_from("mirai_backup_duration_seconds", "Time that the newest snapshot took.", NULL,
+                            read_duration, worker);
     worker->count = mirai_metric_gauge("mirai_backup_snapshots", "Snapshots stored.", NULL);
     mirai_metric_gauge_from("mirai_backup_age_seconds",
                             "Age of the newest sound snapshot; -1: there is none.", NULL, read_age, worker);

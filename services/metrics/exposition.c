@@ -163,15 +163,29 @@ static void append_number(struct mirai_buf *out, double number)
     }
 }
 
+static bool ends_in_total(struct mirai_str name)
+{
+    return name.len > 6 && memcmp(name.data + name.len - 6, "_total", 6) == 0;
+}
+
 /* The family's name for HELP and TYPE: OpenMetrics leaves `_total` to the samples of a counter. */
 static struct mirai_str base_name(const struct family *family, enum exposition_format format)
 {
     struct mirai_str name = family->name;
-    if (format == EXPOSITION_OPENMETRICS && family->type == FAMILY_COUNTER && name.len > 6 &&
-        memcmp(name.data + name.len - 6, "_total", 6) == 0) {
+    if (format == EXPOSITION_OPENMETRICS && family->type == FAMILY_COUNTER && ends_in_total(name)) {
         name.len -= 6;
     }
     return name;
+}
+
+/* Names of the replaced application stay, also where a gauge is called `…_total`; Prometheus' linter takes
+ * that only from a metric that claims no type. */
+static const char *type_name(const struct family *family, enum exposition_format format)
+{
+    if (family->type == FAMILY_GAUGE && ends_in_total(family->name)) {
+        return format == EXPOSITION_OPENMETRICS ? "unknown" : "untyped";
+    }
+    return type_names[family->type];
 }
 
 static void append_head(struct mirai_buf *out, const struct family *family, enum exposition_format format)
@@ -179,7 +193,7 @@ static void append_head(struct mirai_buf *out, const struct family *family, enum
     struct mirai_str name = base_name(family, format);
     mirai_buf_printf(out, "# HELP %.*s ", MIRAI_STR_ARG(name));
     append_label_value(out, family->help);
-    mirai_buf_printf(out, "\n# TYPE %.*s %s\n", MIRAI_STR_ARG(name), type_names[family->type]);
+    mirai_buf_printf(out, "\n# TYPE %.*s %s\n", MIRAI_STR_ARG(name), type_name(family, format));
 }
 
 static void append_histogram(struct mirai_buf *out, const struct family *family, struct mirai_str labels,
