@@ -98,7 +98,11 @@ static void set_defaults(const struct exchange *exchange, void *params)
         }
     }
     if ((exchange->route->flags & ROUTE_IN_BIN) != 0) {
-        mirai_set(article_list, (struct mirai_article_list *)params, deleted, true);
+        if (exchange->route->rpc == MIRAI_METHOD_ID_article_list) {
+            mirai_set(article_list, (struct mirai_article_list *)params, deleted, true);
+        } else {
+            mirai_set(article_get, (struct mirai_article_get *)params, deleted, true);
+        }
     }
 }
 

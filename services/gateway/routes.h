@@ -26,7 +26,7 @@ enum route_flag {
     ROUTE_ACCESS = 8,        /* success changes who may do what */
     ROUTE_COUNTS_VIEWS = 16, /* a session's read counts as a view */
     ROUTE_SLOW = 32,         /* may take far longer than the usual deadline */
-    ROUTE_IN_BIN = 64,       /* lists what is deleted */
+    ROUTE_IN_BIN = 64,       /* reads what is deleted */
     ROUTE_ANY_BODY = 128,    /* the body is a file, not JSON */
     ROUTE_HIDDEN = 256,      /* not part of the API's description */
 };

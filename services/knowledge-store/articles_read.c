@@ -83,6 +83,9 @@ int article_get(struct op *op)
     if (mirai_has(article_get, params, id) == mirai_has(article_get, params, slug)) {
         return op_fault(op, "/id", "required");
     }
+    if (params->deleted && op->principal->role < MIRAI_ROLE_EDITOR) {
+        return MIRAI_E_FORBIDDEN;
+    }
     struct db_rows *rows = query_one(op, params);
     bool found = db_next(rows);
     if (found) {
@@ -93,9 +96,8 @@ int article_get(struct op *op)
         return err;
     }
     struct access_fields fields = article_access(article);
-    bool in_bin = found && mirai_has(article, article, deleted_at);
     if (!found || !access_may_read(op->principal, &fields) ||
-        (in_bin && op->principal->role < MIRAI_ROLE_EDITOR)) {
+        mirai_has(article, article, deleted_at) != params->deleted) {
         return MIRAI_E_NOT_FOUND;
     }
     op->state = article;

@@ -37,7 +37,8 @@ static void store_restart_finish(struct op *op)
 /* One step, on a pool. */
 #define ON(pool, run) .steps = {{OP_##pool, run}}
 /* Two steps, each on its pool. */
-#define THEN(first_pool, first, second_pool, second) .steps = {{OP_##first_pool, first}, {OP_##second_pool, second}}
+#define THEN(first_pool, first, second_pool, second)                                                         \
+    .steps = {{OP_##first_pool, first}, {OP_##second_pool, second}}
 
 const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_article_get] = {ON(READ, article_get), .quick = article_get_quick,

@@ -68,6 +68,35 @@ static int reply_relation(struct op *op, int64_t id)
     return err != 0 ? err : found ? op_result(op, &relation) : MIRAI_E_NOT_FOUND;
 }
 
+/* What a typed relation links; MIRAI_ITSM_TYPE_OTHER where any will do. */
+struct ends {
+    enum mirai_itsm_type from, to;
+};
+static const struct ends ends_of[] = {
+    [MIRAI_RELATION_INCIDENT_PROBLEM] = {MIRAI_ITSM_TYPE_INCIDENT, MIRAI_ITSM_TYPE_PROBLEM},
+    [MIRAI_RELATION_PROBLEM_CHANGE] = {MIRAI_ITSM_TYPE_PROBLEM, MIRAI_ITSM_TYPE_CHANGE},
+    [MIRAI_RELATION_CHANGE_RELEASE] = {MIRAI_ITSM_TYPE_CHANGE, MIRAI_ITSM_TYPE_RELEASE},
+    [MIRAI_RELATION_REQUEST_CHANGE] = {MIRAI_ITSM_TYPE_REQUEST, MIRAI_ITSM_TYPE_CHANGE},
+    [MIRAI_RELATION_DUPLICATE] = {MIRAI_ITSM_TYPE_OTHER, MIRAI_ITSM_TYPE_OTHER},
+    [MIRAI_RELATION_RELATED] = {MIRAI_ITSM_TYPE_OTHER, MIRAI_ITSM_TYPE_OTHER},
+    [MIRAI_RELATION_PARENT_CHILD] = {MIRAI_ITSM_TYPE_OTHER, MIRAI_ITSM_TYPE_OTHER},
+    [MIRAI_RELATION_REFERENCE] = {MIRAI_ITSM_TYPE_OTHER, MIRAI_ITSM_TYPE_OTHER},
+};
+
+static int check_types(struct op *op, const struct mirai_relation_create *params)
+{
+    const struct ends ends = ends_of[params->type];
+    int64_t fits;
+    if (ends.from == MIRAI_ITSM_TYPE_OTHER) {
+        return 0;
+    }
+    int err = db_find_int(op->db, &fits,
+                          "SELECT (SELECT type FROM articles WHERE id = ?1) = ?2"
+                          " AND (SELECT type FROM articles WHERE id = ?3) = ?4",
+                          DB_I(params->id), DB_I(ends.from), DB_I(params->to_id), DB_I(ends.to));
+    return err == 0 && !fits ? op_fault(op, "/type", "article-types") : err;
+}
+
 static int check_ends(struct op *op, const struct mirai_relation_create *params)
 {
     int64_t count;
@@ -81,6 +110,9 @@ static int check_ends(struct op *op, const struct mirai_relation_create *params)
     err = access_find_article(op, params->to_id, NULL);
     if (err == MIRAI_E_NOT_FOUND) {
         return op_fault(op, "/to_id", "not-found");
+    }
+    if (err == 0) {
+        err = check_types(op, params);
     }
     if (err == 0) {
         err = db_find_int(op->db, &count, "SELECT count(*) FROM relations WHERE from_id = ?1",

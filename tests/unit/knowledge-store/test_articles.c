@@ -287,14 +287,19 @@ static void bin_restore_purge(void **state)
     struct mirai_article made = create(f, &editor, "binned");
     struct mirai_by_id by_id = {0};
     struct mirai_article_list bin = {0};
+    struct mirai_article_get binned = {0};
     struct mirai_article_page page;
     mirai_set(by_id, &by_id, id, made.id);
     mirai_set(article_list, &bin, deleted, true);
+    mirai_set(article_get, &binned, id, made.id);
+    mirai_set(article_get, &binned, deleted, true);
     assert_int_equal(get(f, &viewer, made.id, NULL), 0);
     assert_int_equal(delete_article(f, &editor, made.id), 0);
     assert_int_equal(delete_article(f, &editor, made.id), MIRAI_E_NOT_FOUND);
     assert_int_equal(get(f, &viewer, made.id, NULL), MIRAI_E_NOT_FOUND);
-    assert_int_equal(get(f, &editor, made.id, NULL), 0);
+    assert_int_equal(get(f, &editor, made.id, NULL), MIRAI_E_NOT_FOUND);
+    assert_int_equal(CALL(f, &editor, article_get, &binned, NULL), 0);
+    assert_int_equal(CALL(f, &viewer, article_get, &binned, NULL), MIRAI_E_FORBIDDEN);
     assert_int_equal(CALL(f, &viewer, article_list, &bin, NULL), MIRAI_E_FORBIDDEN);
     assert_int_equal(CALL(f, &editor, article_list, &bin, &page), 0);
     assert_int_equal(page.items.count, 1);
@@ -302,6 +307,7 @@ static void bin_restore_purge(void **state)
     assert_int_equal(CALL(f, &editor, article_restore, &by_id, NULL), 0);
     assert_int_equal(CALL(f, &editor, article_restore, &by_id, NULL), MIRAI_E_CONFLICT);
     assert_int_equal(get(f, &viewer, made.id, NULL), 0);
+    assert_int_equal(CALL(f, &editor, article_get, &binned, NULL), MIRAI_E_NOT_FOUND);
     assert_int_equal(CALL(f, &admin, article_purge, &by_id, NULL), MIRAI_E_CONFLICT);
     assert_int_equal(delete_article(f, &editor, made.id), 0);
     assert_int_equal(CALL(f, &editor, article_purge, &by_id, NULL), MIRAI_E_FORBIDDEN);
