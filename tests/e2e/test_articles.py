@@ -70,6 +70,7 @@ class LifeCycle(Case):
         self.expect_problem(self.client.delete(f"/api/v1/bin/{article['id']}"), (404, 409))  # not in the bin
         self.expect(self.client.delete(path), 204)
         self.expect_problem(self.client.get(path), 404, "not-found")
+        self.assertEqual(self.expect(self.client.get(f"/api/v1/bin/{article['id']}"), 200).json["body"], article["body"])
         self.expect_problem(self.client.patch(path, {"title": "死者"}, "*"), 404)
         self.expect_problem(self.client.delete(path), 404)
         self.assertIn(article["id"], in_bin())
@@ -77,6 +78,7 @@ class LifeCycle(Case):
         restored = self.expect(self.client.post(f"{path}/restore"), 200)
         self.assertEqual((restored.json["title"], restored.json["body"]), (article["title"], article["body"]))
         self.expect(self.client.get(path), 200)
+        self.expect_problem(self.client.get(f"/api/v1/bin/{article['id']}"), 404)
         self.assertNotIn(article["id"], in_bin())
         self.expect(self.client.delete(path), 204)
         self.expect(self.client.delete(f"/api/v1/bin/{article['id']}"), 204)

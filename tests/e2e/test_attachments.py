@@ -80,7 +80,8 @@ class Attachments(Case):
         for name in ("../etc/passwd", "a/b", "..", "", "x" * 256, "改\n行", "nul\0"):
             self.expect_problem(self.upload(b"x", name), (400, 422))
         self.expect_problem(self.client.request("POST", self.path, raw=b"x", headers={"Content-Type": "text/plain"}), (400, 422))
-        self.expect_problem(self.upload(b"x", "x", "text/html\x0bx"), (400, 415, 422))
+        self.expect(self.upload(b"x", "x", "text/html\x0bx"), 400)  # no HTTP at all: the answer is not ours
+        self.client.close()
         self.assertEqual([item["name"] for item in self.client.get(self.path).json["items"]], ["exact.bin"])
 
     def test_html_is_never_shown_as_a_page(self):

@@ -33,7 +33,7 @@ ROLES = {
     "/api/v1/articles/{id}/attachments/{attachment_id}": {"get": VIEWER, "delete": EDITOR},
     "/api/v1/articles/{id}/attachments/{attachment_id}/content": {"get": VIEWER},
     "/api/v1/bin": {"get": EDITOR},
-    "/api/v1/bin/{id}": {"delete": ADMIN},
+    "/api/v1/bin/{id}": {"get": EDITOR, "delete": ADMIN},
     "/api/v1/imports": {"post": EDITOR},
     "/api/v1/search": {"get": VIEWER},
     "/api/v1/suggest": {"get": VIEWER},

@@ -1,6 +1,7 @@
 """Who may see what: nothing of a hidden article leaks through any list, read, count, facet, suggestion or file."""
 
 import unittest
+from urllib.parse import quote
 
 from case import Case
 from stack import Stack, wait_for
@@ -46,7 +47,7 @@ class Visibility(Case):
     def reads(self, article):
         path = f"/api/v1/articles/{article['id']}"
         file = f"{path}/attachments/{self.files[article['id']]}"
-        return [path, f"/api/v1/articles/by-slug/{article['slug']}", f"{path}/stats", f"{path}/render", f"{path}/revisions",
+        return [path, f"/api/v1/articles/by-slug/{quote(article['slug'])}", f"{path}/stats", f"{path}/render", f"{path}/revisions",
                 f"{path}/revisions/1", f"{path}/revisions/2/diff", f"{path}/relations", f"{path}/feedback", f"{path}/comments",
                 f"{path}/attachments", file, f"{file}/content"]
 
@@ -108,7 +109,9 @@ class Visibility(Case):
             for path in self.reads(article):
                 self.expect(self.member.get(path), 200)
         self.assertEqual(self.member.get("/api/v1/search", q=WORD).json["total"], 3)
-        self.assertEqual(self.member.get("/api/v1/statistics").json["articles"], 4)
+        listed = len(list(self.member.pages("/api/v1/articles", limit=200)))
+        self.assertGreaterEqual(listed, 4)
+        self.assertEqual(self.member.get("/api/v1/statistics").json["articles"], listed)
         self.assertIn(WORD, [row["text"] for row in self.member.get("/api/v1/suggest", q="極秘").json["items"]])
         self.assertEqual(len(self.member.get(f"/api/v1/articles/{self.open['id']}/relations").json["items"]), 3)
 

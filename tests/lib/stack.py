@@ -136,6 +136,9 @@ class Client:
             self.connection.close()
             self.connection = None
 
+    def __del__(self):
+        self.close()
+
 
 class Stack:
     """The five daemons under `miraictl run`. Use as a context manager. Unless may_restart is set, leaving it fails when a

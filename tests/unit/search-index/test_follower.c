@@ -247,13 +247,25 @@ static void await(struct stage *stage, const char *q, int64_t count)
     assert_int_equal(now, count);
 }
 
-static void await_seq(struct stage *stage, int64_t seq)
+static bool stands_at(struct stage *stage, const char *epoch, int64_t seq)
+{
+    struct follower_status status = follower_status(stage->follower);
+    return status.position.seq == seq && strcmp(status.position.epoch, epoch) == 0;
+}
+
+/* The follower tells its position a moment after the index that has it answers. */
+static void await_position(struct stage *stage, const char *epoch, int64_t seq)
 {
     uint64_t until = mirai_monotonic_ms() + 10000;
-    while (follower_status(stage->follower).position.seq != seq && mirai_monotonic_ms() < until) {
+    while (!stands_at(stage, epoch, seq) && mirai_monotonic_ms() < until) {
         run_for(stage, 10);
     }
-    assert_int_equal(follower_status(stage->follower).position.seq, seq);
+    assert_true(stands_at(stage, epoch, seq));
+}
+
+static void await_seq(struct stage *stage, int64_t seq)
+{
+    await_position(stage, stage->store.epoch, seq);
 }
 
 /* ------------------------------------------------------------------ tests */
@@ -325,8 +337,7 @@ static void test_rebuilds_after_a_restore_of_the_store(void **state)
     }
     await(stage, "電源", 40);
     await(stage, "回線", 60);
-    await_seq(stage, 100);
-    assert_string_equal(follower_status(stage->follower).position.epoch, "two");
+    await_position(stage, "two", 100);
     unfollow(stage);
 }
 
