@@ -12,7 +12,8 @@ struct mirai_arena {
 /* Zeroed, aligned for any type; lives until mirai_arena_free. Never NULL (aborts when memory is exhausted). */
 void *mirai_arena_alloc(struct mirai_arena *arena, size_t size);
 struct mirai_str mirai_arena_copy(struct mirai_arena *arena, struct mirai_str s); /* also NUL-terminated */
-struct mirai_str mirai_arena_printf(struct mirai_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct mirai_str mirai_arena_printf(struct mirai_arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void mirai_arena_free(struct mirai_arena *arena); /* empty again, usable again */
 
 #endif

@@ -9,9 +9,10 @@
 
 enum mirai_config_key {
 #define MIRAI_CONFIG_ENUM(key, ...) MIRAI_CONFIG_##key,
-    MIRAI_CONFIG_TABLE(MIRAI_CONFIG_ENUM, MIRAI_CONFIG_ENUM, MIRAI_CONFIG_ENUM, MIRAI_CONFIG_ENUM, MIRAI_CONFIG_ENUM)
+    MIRAI_CONFIG_TABLE(MIRAI_CONFIG_ENUM, MIRAI_CONFIG_ENUM, MIRAI_CONFIG_ENUM, MIRAI_CONFIG_ENUM,
+                       MIRAI_CONFIG_ENUM)
 #undef MIRAI_CONFIG_ENUM
-    MIRAI_CONFIG_COUNT
+        MIRAI_CONFIG_COUNT
 };
 
 /* Read and check the whole environment: every MIRAI_* variable must be in the table, every value in its bounds;

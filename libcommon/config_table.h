@@ -8,52 +8,57 @@
  * E(KEY, default, "a|b|c", help)          one of a list
  * A(KEY, default, help)                   ADDRESS:PORT; IPv6 in brackets; port 1..65535
  * The environment variable is MIRAI_ followed by KEY. Empty values mean the default. */
-#define MIRAI_CONFIG_TABLE(S, I, B, E, A)                                                                       \
-    E(ENVIRONMENT, "production", "production|development", "kind of installation; development logs more")      \
-    S(INSTANCE, "1", 0, "instance name of this daemon; part of its socket's name")                              \
-    S(RUN_DIR, "/run/mirai", 0, "directory of the daemons' sockets")                                            \
-    S(DATA_DIR, "/var/lib/mirai", 0, "directory of databases and attachments")                                  \
-    S(BACKUP_DIR, "/backups/mirai-knowledge", 0, "directory of snapshots")                                      \
-    E(LOCALE, "ja", "ja|en", "language where the client does not ask for one")                                  \
-    E(LOG_LEVEL, "info", "debug|info|warning|error|fatal", "lowest level that is logged")                       \
-    S(LOG_FILE, "", 0, "file to append log lines to; empty: standard output")                                   \
-    I(DRAIN_MS, 5000, 0, 60000, "ms", "longest time between SIGTERM and exit")                                  \
-    I(RPC_DEADLINE_MS, 2000, 10, 60000, "ms", "deadline of a call between daemons")                             \
-    I(RPC_OUTSTANDING_MAX, 4096, 1, 65536, "calls", "calls in flight to one upstream before it counts as overloaded") \
-    I(RPC_QUEUE_MAX, 8192, 16, 65536, "calls", "calls that a daemon holds before it answers overloaded")        \
-    S(STORE_ENDPOINTS, "", 0, "nng URLs of knowledge-store, comma-separated, URL or URL#WEIGHT; empty: found in RUN_DIR") \
-    S(SEARCH_ENDPOINTS, "", 0, "nng URLs of search-index; empty: found in RUN_DIR")                             \
-    S(BACKUP_ENDPOINTS, "", 0, "nng URLs of backup; empty: found in RUN_DIR")                                   \
-    S(METRICS_ENDPOINTS, "", 0, "nng URLs of metrics; empty: found in RUN_DIR")                                 \
-    S(GATEWAY_ENDPOINTS, "", 0, "nng URLs of gateway (for metrics and status); empty: found in RUN_DIR")        \
-    A(GATEWAY_LISTEN, "127.0.0.1:8888", "address and port of HTTPS")                                            \
-    I(GATEWAY_THREADS, 0, 0, 64, "threads", "event loops; 0: one per core")                                     \
-    S(TLS_CERTIFICATE, "/etc/mirai/tls/server.pem", 0, "PEM file with the certificate chain; read again when it changes") \
-    S(TLS_PRIVATE_KEY, "/etc/mirai/tls/server.key", 0, "PEM file with the private key")                         \
-    I(BODY_MAX_BYTES, 4194304, 1024, 1073741824, "bytes", "largest JSON request body")                          \
-    I(ATTACHMENT_MAX_BYTES, 52428800, 1024, 1073741824, "bytes", "largest attachment")                          \
-    I(UPLOADS_MAX, 8, 1, 1024, "uploads", "attachment uploads in flight at once")                               \
-    I(CONNECTIONS_MAX, 4096, 8, 65536, "connections", "open client connections")                                \
-    I(REQUEST_TIMEOUT_MS, 10000, 100, 600000, "ms", "longest time to receive a request's head or the next part of its body") \
-    I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")              \
-    I(AUTH_CACHE_MS, 500, 0, 10000, "ms", "how long a verified token is trusted without asking the store again") \
-    I(SESSION_HOURS, 12, 1, 720, "hours", "lifetime of a browser login")                                        \
-    I(STORE_READERS, 2, 1, 64, "threads", "read-only database connections")                                     \
-    I(STORE_CACHE_BYTES, 8388608, 0, 1073741824, "bytes", "encoded articles kept in memory")                    \
-    I(STORE_GROUP_MAX, 256, 1, 4096, "writes", "writes in one transaction")                                     \
-    I(PASSWORD_MEMORY_KIB, 19456, 8192, 1048576, "KiB", "Argon2id memory for one password hash")                \
-    I(PASSWORD_PASSES, 2, 1, 16, "passes", "Argon2id passes")                                                   \
-    I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")      \
-    I(FEED_KEEP_DAYS, 30, 1, 3650, "days", "how long change feed rows are kept")                                \
-    I(IDEMPOTENCY_HOURS, 24, 1, 720, "hours", "how long idempotency keys are remembered")                       \
-    I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                         \
-    I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                   \
-    S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                           \
-    S(BACKUP_WEEKLY, "Sun 04:00", 0, "local time of the weekly snapshot, DAY HH:MM; off: none")                 \
-    I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                    \
-    I(BACKUP_KEEP_WEEKS, 52, 1, 1040, "weeks", "how long weekly snapshots are kept")                            \
-    A(METRICS_LISTEN, "127.0.0.1:9464", "address and port of the Prometheus exposition")                        \
-    S(METRICS_TOKEN, "", MIRAI_CONFIG_SECRET, "bearer token that a scraper must send; empty: none")             \
+#define MIRAI_CONFIG_TABLE(S, I, B, E, A)                                                                    \
+    E(ENVIRONMENT, "production", "production|development", "kind of installation; development logs more")    \
+    S(INSTANCE, "1", 0, "instance name of this daemon; part of its socket's name")                           \
+    S(RUN_DIR, "/run/mirai", 0, "directory of the daemons' sockets")                                         \
+    S(DATA_DIR, "/var/lib/mirai", 0, "directory of databases and attachments")                               \
+    S(BACKUP_DIR, "/backups/mirai-knowledge", 0, "directory of snapshots")                                   \
+    E(LOCALE, "ja", "ja|en", "language where the client does not ask for one")                               \
+    E(LOG_LEVEL, "info", "debug|info|warning|error|fatal", "lowest level that is logged")                    \
+    S(LOG_FILE, "", 0, "file to append log lines to; empty: standard output")                                \
+    I(DRAIN_MS, 5000, 0, 60000, "ms", "longest time between SIGTERM and exit")                               \
+    I(RPC_DEADLINE_MS, 2000, 10, 60000, "ms", "deadline of a call between daemons")                          \
+    I(RPC_OUTSTANDING_MAX, 4096, 1, 65536, "calls",                                                          \
+      "calls in flight to one upstream before it counts as overloaded")                                      \
+    I(RPC_QUEUE_MAX, 8192, 16, 65536, "calls", "calls that a daemon holds before it answers overloaded")     \
+    S(STORE_ENDPOINTS, "", 0,                                                                                \
+      "nng URLs of knowledge-store, comma-separated, URL or URL#WEIGHT; empty: found in RUN_DIR")            \
+    S(SEARCH_ENDPOINTS, "", 0, "nng URLs of search-index; empty: found in RUN_DIR")                          \
+    S(BACKUP_ENDPOINTS, "", 0, "nng URLs of backup; empty: found in RUN_DIR")                                \
+    S(METRICS_ENDPOINTS, "", 0, "nng URLs of metrics; empty: found in RUN_DIR")                              \
+    S(GATEWAY_ENDPOINTS, "", 0, "nng URLs of gateway (for metrics and status); empty: found in RUN_DIR")     \
+    A(GATEWAY_LISTEN, "127.0.0.1:8888", "address and port of HTTPS")                                         \
+    I(GATEWAY_THREADS, 0, 0, 64, "threads", "event loops; 0: one per core")                                  \
+    S(TLS_CERTIFICATE, "/etc/mirai/tls/server.pem", 0,                                                       \
+      "PEM file with the certificate chain; read again when it changes")                                     \
+    S(TLS_PRIVATE_KEY, "/etc/mirai/tls/server.key", 0, "PEM file with the private key")                      \
+    I(BODY_MAX_BYTES, 4194304, 1024, 1073741824, "bytes", "largest JSON request body")                       \
+    I(ATTACHMENT_MAX_BYTES, 52428800, 1024, 1073741824, "bytes", "largest attachment")                       \
+    I(UPLOADS_MAX, 8, 1, 1024, "uploads", "attachment uploads in flight at once")                            \
+    I(CONNECTIONS_MAX, 4096, 8, 65536, "connections", "open client connections")                             \
+    I(REQUEST_TIMEOUT_MS, 10000, 100, 600000, "ms",                                                          \
+      "longest time to receive a request's head or the next part of its body")                               \
+    I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \
+    I(AUTH_CACHE_MS, 500, 0, 10000, "ms",                                                                    \
+      "how long a verified token is trusted without asking the store again")                                 \
+    I(SESSION_HOURS, 12, 1, 720, "hours", "lifetime of a browser login")                                     \
+    I(STORE_READERS, 2, 1, 64, "threads", "read-only database connections")                                  \
+    I(STORE_CACHE_BYTES, 8388608, 0, 1073741824, "bytes", "encoded articles kept in memory")                 \
+    I(STORE_GROUP_MAX, 256, 1, 4096, "writes", "writes in one transaction")                                  \
+    I(PASSWORD_MEMORY_KIB, 19456, 8192, 1048576, "KiB", "Argon2id memory for one password hash")             \
+    I(PASSWORD_PASSES, 2, 1, 16, "passes", "Argon2id passes")                                                \
+    I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")   \
+    I(FEED_KEEP_DAYS, 30, 1, 3650, "days", "how long change feed rows are kept")                             \
+    I(IDEMPOTENCY_HOURS, 24, 1, 720, "hours", "how long idempotency keys are remembered")                    \
+    I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                      \
+    I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                \
+    S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
+    S(BACKUP_WEEKLY, "Sun 04:00", 0, "local time of the weekly snapshot, DAY HH:MM; off: none")              \
+    I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \
+    I(BACKUP_KEEP_WEEKS, 52, 1, 1040, "weeks", "how long weekly snapshots are kept")                         \
+    A(METRICS_LISTEN, "127.0.0.1:9464", "address and port of the Prometheus exposition")                     \
+    S(METRICS_TOKEN, "", MIRAI_CONFIG_SECRET, "bearer token that a scraper must send; empty: none")          \
     S(TOKEN, "", MIRAI_CONFIG_SECRET, "API token that miraictl acts with; empty: the operator of this host")
 
 #define MIRAI_CONFIG_SECRET 1

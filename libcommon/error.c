@@ -5,10 +5,9 @@
 static const struct {
     const char *slug;
     int http;
-} errors[MIRAI_ERROR_COUNT] = {
-    [MIRAI_ERROR_INDEX_NONE] = {"ok", 200},
+} errors[MIRAI_ERROR_COUNT] = {[MIRAI_ERROR_INDEX_NONE] = {"ok", 200},
 #define ROW(name, slug, http) [MIRAI_ERROR_INDEX_##name] = {slug, http},
-    MIRAI_ERRORS(ROW)
+                               MIRAI_ERRORS(ROW)
 #undef ROW
 };
 

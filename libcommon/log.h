@@ -21,10 +21,22 @@ struct mirai_log_field {
     double real;
 };
 
-#define MIRAI_LOG_S(k, s)    {.key = (k), .type = MIRAI_LOG_FIELD_STR, .str = (s)}            /* struct mirai_str */
-#define MIRAI_LOG_Z(k, z)    {.key = (k), .type = MIRAI_LOG_FIELD_STR, .str = mirai_str(z)}   /* const char * */
-#define MIRAI_LOG_I(k, i)    {.key = (k), .type = MIRAI_LOG_FIELD_INT, .integer = (i)}
-#define MIRAI_LOG_D(k, d)    {.key = (k), .type = MIRAI_LOG_FIELD_DOUBLE, .real = (d)}
+#define MIRAI_LOG_S(k, s)                                                                                    \
+    {                                                                                                        \
+        .key = (k), .type = MIRAI_LOG_FIELD_STR, .str = (s)                                                  \
+    } /* struct mirai_str */
+#define MIRAI_LOG_Z(k, z)                                                                                    \
+    {                                                                                                        \
+        .key = (k), .type = MIRAI_LOG_FIELD_STR, .str = mirai_str(z)                                         \
+    } /* const char * */
+#define MIRAI_LOG_I(k, i)                                                                                    \
+    {                                                                                                        \
+        .key = (k), .type = MIRAI_LOG_FIELD_INT, .integer = (i)                                              \
+    }
+#define MIRAI_LOG_D(k, d)                                                                                    \
+    {                                                                                                        \
+        .key = (k), .type = MIRAI_LOG_FIELD_DOUBLE, .real = (d)                                              \
+    }
 
 /* mirai_log(INFO, "listening", MIRAI_LOG_Z("address", a), MIRAI_LOG_I("port", p)); any thread.
  * Members named request_id, trace_id, principal take their usual places. */
@@ -39,7 +51,7 @@ struct mirai_log_field {
 /* `service` and `instance` stand in every line. file: path to append to, NULL or "" = standard output. 0 or an
  * error when the file cannot be opened. Call once before threads start. */
 int mirai_log_open(const char *service, const char *instance, const char *file);
-void mirai_log_set_level(enum mirai_log_level level); /* any thread, at once */
+void mirai_log_set_level(enum mirai_log_level level);                          /* any thread, at once */
 int mirai_log_parse_level(struct mirai_str name, enum mirai_log_level *level); /* "debug" … "fatal" */
 bool mirai_log_enabled(enum mirai_log_level level);
 int mirai_log_reopen(void); /* after logrotate (SIGHUP) */

@@ -33,11 +33,11 @@ struct mirai_counter *mirai_metric_counter(const char *name, const char *help, c
 struct mirai_gauge *mirai_metric_gauge(const char *name, const char *help, const char *labels);
 struct mirai_histogram *mirai_metric_histogram(const char *name, const char *help, const char *labels);
 /* A gauge that is asked when metrics are gathered (on the loop thread). */
-void mirai_metric_gauge_from(const char *name, const char *help, const char *labels, double (*read)(void *data),
-                             void *data);
+void mirai_metric_gauge_from(const char *name, const char *help, const char *labels,
+                             double (*read)(void *data), void *data);
 /* The same for a counter that something else counts; `read` never goes back. */
-void mirai_metric_counter_from(const char *name, const char *help, const char *labels, double (*read)(void *data),
-                               void *data);
+void mirai_metric_counter_from(const char *name, const char *help, const char *labels,
+                               double (*read)(void *data), void *data);
 
 static inline void mirai_counter_add(struct mirai_counter *counter, uint64_t n)
 {

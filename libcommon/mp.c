@@ -112,7 +112,8 @@ static bool take_uint(struct mirai_mp *mp, size_t n, uint64_t *value)
     return true;
 }
 
-static int take_bytes(struct mirai_mp *mp, enum mirai_mp_type type, uint64_t len, struct mirai_mp_value *value)
+static int take_bytes(struct mirai_mp *mp, enum mirai_mp_type type, uint64_t len,
+                      struct mirai_mp_value *value)
 {
     if (len > (uint64_t)(mp->end - mp->at)) {
         return MIRAI_E_INVALID;
@@ -124,7 +125,8 @@ static int take_bytes(struct mirai_mp *mp, enum mirai_mp_type type, uint64_t len
 }
 
 /* Each member takes a byte at least, so a count above the bytes left is a lie (and would be an allocation bomb). */
-static int take_count(struct mirai_mp *mp, enum mirai_mp_type type, uint64_t count, struct mirai_mp_value *value)
+static int take_count(struct mirai_mp *mp, enum mirai_mp_type type, uint64_t count,
+                      struct mirai_mp_value *value)
 {
     uint64_t bytes = type == MIRAI_MP_MAP ? 2 * count : count;
     if (bytes > (uint64_t)(mp->end - mp->at)) {

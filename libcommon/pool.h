@@ -13,10 +13,10 @@ struct mirai_job {
 };
 
 struct mirai_pool_options {
-    const char *name;  /* thread name, at most 15 bytes */
+    const char *name; /* thread name, at most 15 bytes */
     size_t threads;
-    size_t queue_max;  /* jobs waiting; more are refused */
-    size_t batch_max;  /* jobs that one thread takes at once (1: none are grouped) */
+    size_t queue_max; /* jobs waiting; more are refused */
+    size_t batch_max; /* jobs that one thread takes at once (1: none are grouped) */
     void *data;
     /* On the worker, before its first job. May be NULL. Its result is passed to work, batch_begin, batch_end and thread_stop. */
     void *(*thread_start)(void *data);

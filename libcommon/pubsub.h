@@ -18,7 +18,8 @@ typedef void (*mirai_subscriber_cb)(void *data, struct mirai_str message);
 /* Follow <run_dir>/<service>@*.pub, or the comma-separated `endpoints` when not empty; connects again by itself.
  * Also calls back with an empty message when a connection was made (something may have been missed). Loop thread. */
 struct mirai_subscriber *mirai_subscriber_new(uv_loop_t *loop, const char *service, const char *run_dir,
-                                              const char *endpoints, mirai_subscriber_cb callback, void *data);
+                                              const char *endpoints, mirai_subscriber_cb callback,
+                                              void *data);
 void mirai_subscriber_free(struct mirai_subscriber *subscriber);
 
 #endif

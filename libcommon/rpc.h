@@ -16,7 +16,7 @@
  *   d deadline (ms left)  t traceparent  u user id  r role  n user name  s readable spaces  g groups  l locale
  *   k idempotency key  a client address */
 
-#define MIRAI_RPC_FRAME_MAX (8u << 20) /* bytes of one nng message; larger bodies travel as chunks */
+#define MIRAI_RPC_FRAME_MAX (8u << 20)   /* bytes of one nng message; larger bodies travel as chunks */
 #define MIRAI_RPC_CHUNK     (256u << 10) /* bytes of one chunk of a large body */
 
 enum mirai_role {
@@ -38,7 +38,8 @@ struct mirai_principal {
 };
 
 struct mirai_context {
-    uint64_t deadline_ms; /* mirai_monotonic_ms() by which the answer is worthless; 0: the configured default */
+    uint64_t
+        deadline_ms; /* mirai_monotonic_ms() by which the answer is worthless; 0: the configured default */
     struct mirai_str traceparent; /* W3C Trace Context; made up by the client library when empty */
     struct mirai_principal principal;
     struct mirai_str locale;          /* "ja" or "en" */
@@ -54,9 +55,9 @@ struct mirai_rpc_server;
 struct mirai_rpc_request {
     struct mirai_context context; /* its memory lives as long as the request */
     struct mirai_str method;
-    struct mirai_str params;      /* raw MessagePack of the params member (a map, or nil) */
-    void *data;                   /* the service's state (options.data) */
-    uint64_t started_us;          /* mirai_monotonic_us() on arrival */
+    struct mirai_str params; /* raw MessagePack of the params member (a map, or nil) */
+    void *data;              /* the service's state (options.data) */
+    uint64_t started_us;     /* mirai_monotonic_us() on arrival */
 };
 
 struct mirai_rpc_method {
@@ -83,11 +84,13 @@ void mirai_rpc_reply_buf(struct mirai_rpc_request *request, struct mirai_buf *bu
 /* Answer with an error. `message`: a short English text for developers without internals, or NULL. */
 void mirai_rpc_fail(struct mirai_rpc_request *request, int err, const char *message);
 /* The same with extra members: `details` = bytes of a MessagePack map whose pairs are added to the error. */
-void mirai_rpc_fail_with(struct mirai_rpc_request *request, int err, const char *message, struct mirai_str details);
+void mirai_rpc_fail_with(struct mirai_rpc_request *request, int err, const char *message,
+                         struct mirai_str details);
 
 size_t mirai_rpc_server_pending(const struct mirai_rpc_server *server); /* requests not yet answered */
-void mirai_rpc_server_drain(struct mirai_rpc_server *server); /* no new requests (they get UNAVAILABLE); pending ones finish */
-void mirai_rpc_server_free(struct mirai_rpc_server *server);  /* closes after flushing what is answered */
+void mirai_rpc_server_drain(
+    struct mirai_rpc_server *server); /* no new requests (they get UNAVAILABLE); pending ones finish */
+void mirai_rpc_server_free(struct mirai_rpc_server *server); /* closes after flushing what is answered */
 
 /* ------------------------------------------------------------------ client */
 
@@ -95,9 +98,11 @@ struct mirai_rpc_client;
 
 struct mirai_rpc_client_options {
     uv_loop_t *loop;
-    const char *service;    /* "knowledge-store": finds <run_dir>/<service>@*.sock, also ones that appear later */
-    const char *run_dir;    /* watched with uv_fs_event and looked through again each second */
-    const char *endpoints;  /* "ipc:///a.sock,tcp://127.0.0.1:7000#10" (weight 1..1000, default 100); not empty: run_dir is not looked at */
+    const char
+        *service; /* "knowledge-store": finds <run_dir>/<service>@*.sock, also ones that appear later */
+    const char *run_dir; /* watched with uv_fs_event and looked through again each second */
+    const char *
+        endpoints; /* "ipc:///a.sock,tcp://127.0.0.1:7000#10" (weight 1..1000, default 100); not empty: run_dir is not looked at */
     size_t outstanding_max; /* over all instances; above it calls end with MIRAI_E_OVERLOADED */
     uint64_t deadline_ms;   /* default for calls without one */
 };
@@ -127,17 +132,18 @@ struct mirai_rpc_call; /* opaque handle; valid until the callback has run or can
 /* Start a call. context and params are copied before it returns. The callback runs exactly once on the loop, never before
  * this returned, also for every failure. NULL data is fine. Never returns NULL.
  * No instance known or connected: waits for one until the deadline when `kind` is READ or keyed; a WRITE that was not yet sent waits too. */
-struct mirai_rpc_call *mirai_rpc_call(struct mirai_rpc_client *client, const char *method, enum mirai_rpc_kind kind,
-                                      const struct mirai_context *context, struct mirai_str params, mirai_rpc_cb callback,
-                                      void *data);
+struct mirai_rpc_call *mirai_rpc_call(struct mirai_rpc_client *client, const char *method,
+                                      enum mirai_rpc_kind kind, const struct mirai_context *context,
+                                      struct mirai_str params, mirai_rpc_cb callback, void *data);
 /* Forget the call: its callback will not run. */
 void mirai_rpc_cancel(struct mirai_rpc_call *call);
 
 /* One call to every connected instance (for metrics, status): each answers on its own through `callback` with the
  * instance's name; then once more with instance.len == 0 and status 0 when all have answered or timed out. */
 typedef void (*mirai_rpc_each_cb)(void *data, struct mirai_str instance, const struct mirai_rpc_reply *reply);
-void mirai_rpc_call_each(struct mirai_rpc_client *client, const char *method, const struct mirai_context *context,
-                         struct mirai_str params, mirai_rpc_each_cb callback, void *data);
+void mirai_rpc_call_each(struct mirai_rpc_client *client, const char *method,
+                         const struct mirai_context *context, struct mirai_str params,
+                         mirai_rpc_each_cb callback, void *data);
 
 struct mirai_rpc_instance_info {
     char name[64]; /* "1" of knowledge-store@1.sock, or the URL */
@@ -147,7 +153,8 @@ struct mirai_rpc_instance_info {
     unsigned weight;
 };
 /* Fill at most `max` rows; returns the number of instances known. */
-size_t mirai_rpc_client_instances(const struct mirai_rpc_client *client, struct mirai_rpc_instance_info *rows, size_t max);
+size_t mirai_rpc_client_instances(const struct mirai_rpc_client *client, struct mirai_rpc_instance_info *rows,
+                                  size_t max);
 bool mirai_rpc_client_connected(const struct mirai_rpc_client *client); /* at least one instance is */
 
 /* ------------------------------------------------------------------ context codec (also fuzzed on its own) */
@@ -155,6 +162,7 @@ bool mirai_rpc_client_connected(const struct mirai_rpc_client *client); /* at le
 /* Append the context map. `now_ms` = mirai_monotonic_ms(). */
 void mirai_context_encode(struct mirai_buf *buf, const struct mirai_context *context, uint64_t now_ms);
 /* Decode into *context; strings point into `bytes`; spaces and groups are written to `ids` (room for ids_max, extra: INVALID). */
-int mirai_context_decode(struct mirai_str bytes, uint64_t now_ms, struct mirai_context *context, int64_t *ids, size_t ids_max);
+int mirai_context_decode(struct mirai_str bytes, uint64_t now_ms, struct mirai_context *context, int64_t *ids,
+                         size_t ids_max);
 
 #endif

@@ -9,9 +9,10 @@
 struct mirai_runtime;
 
 struct mirai_service {
-    const char *name;                       /* "knowledge-store": socket name, log member, metrics label */
-    const char *summary;                    /* one line for --help */
-    const struct mirai_rpc_method *methods; /* ends with {NULL}; the runtime adds service.health, service.metrics,
+    const char *name;    /* "knowledge-store": socket name, log member, metrics label */
+    const char *summary; /* one line for --help */
+    const struct mirai_rpc_method
+        *methods; /* ends with {NULL}; the runtime adds service.health, service.metrics,
                                                service.log_level, service.status */
     /* Open everything; set runtime->state. 0, or an error with its reason logged: exit code 1. */
     int (*start)(struct mirai_runtime *runtime);

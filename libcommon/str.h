@@ -42,7 +42,7 @@ struct mirai_str mirai_utf8_prefix(struct mirai_str s, size_t max_bytes);
 char *mirai_str_dup(struct mirai_str s);
 
 /* malloc/realloc that log and abort on exhaustion: for small, bounded sizes only. */
-void *mirai_alloc(size_t size);  /* zeroed */
+void *mirai_alloc(size_t size); /* zeroed */
 void *mirai_realloc(void *ptr, size_t size);
 
 /* Growing byte buffer. Zero-initialised is valid and empty. Not thread-safe. */
@@ -52,8 +52,8 @@ struct mirai_buf {
     size_t cap; /* bytes allocated */
 };
 
-void mirai_buf_free(struct mirai_buf *buf);                           /* frees data; buf is empty again */
-void mirai_buf_reserve(struct mirai_buf *buf, size_t more);           /* room for `more` bytes past len */
+void mirai_buf_free(struct mirai_buf *buf);                 /* frees data; buf is empty again */
+void mirai_buf_reserve(struct mirai_buf *buf, size_t more); /* room for `more` bytes past len */
 void mirai_buf_append(struct mirai_buf *buf, const void *data, size_t len);
 void mirai_buf_append_str(struct mirai_buf *buf, struct mirai_str s);
 void mirai_buf_append_char(struct mirai_buf *buf, char c);

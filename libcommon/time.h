@@ -6,8 +6,8 @@
 
 #define MIRAI_RFC3339_SIZE 25 /* "2026-01-31T23:59:59.123Z" and NUL */
 
-int64_t mirai_now_ms(void);         /* Unix time, ms (CLOCK_REALTIME) */
-uint64_t mirai_monotonic_us(void);  /* CLOCK_MONOTONIC, µs: for durations and deadlines */
+int64_t mirai_now_ms(void);        /* Unix time, ms (CLOCK_REALTIME) */
+uint64_t mirai_monotonic_us(void); /* CLOCK_MONOTONIC, µs: for durations and deadlines */
 static inline uint64_t mirai_monotonic_ms(void)
 {
     return mirai_monotonic_us() / 1000;

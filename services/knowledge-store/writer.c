@@ -6,7 +6,8 @@
 #include "services/knowledge-store/store.h"
 
 #define WAL_PASSIVE_BYTES                                                                                    \
-    (4 << 20) /* from here on the log is moved into the database between transactions                        \
+    (4                                                                                                       \
+     << 20) /* from here on the log is moved into the database between transactions                        \
                */
 #define WAL_TRUNCATE_BYTES (64 << 20) /* from here on readers are asked to let it start anew */
 
