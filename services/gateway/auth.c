@@ -1,5 +1,6 @@
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
 
 #include <sodium.h>
@@ -11,6 +12,7 @@
 struct identity {
     struct mirai_principal principal;
     bool session;
+    unsigned char rights[ANSWERS_RIGHTS_SIZE];
 };
 
 #define SETS 256
@@ -107,7 +109,13 @@ static struct identity *identity_new(const struct mirai_identity *from)
     principal->groups_len = from->groups.count;
     at = (char *)h2o_memcpy(at, from->groups.items, groups) + groups;
     principal->name = (struct mirai_str){h2o_memcpy(at, from->name.data, from->name.len), from->name.len};
+    answers_rights(identity->rights, principal);
     return identity;
+}
+
+const unsigned char *auth_rights(const struct exchange *exchange)
+{
+    return exchange->identity->rights;
 }
 
 /* ------------------------------------------------------------------ check */

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H
 
+#include "libcommon/metrics.h"
 #include "libcommon/service.h"
 #include "proto/methods.h"
 #include "services/gateway/headers.h"
@@ -28,6 +29,7 @@ struct gateway_settings {
     size_t attachment_max; /* bytes of an upload */
     int uploads_max;       /* uploads in flight in the whole process */
     int connections_max;   /* open connections in the whole process */
+    size_t cache_max;      /* bytes of kept answers in the whole process */
     uint64_t rpc_deadline_ms;
     uint64_t auth_cache_ms;
     uint64_t request_timeout_ms;
@@ -49,6 +51,9 @@ struct gateway {
     _Atomic unsigned access_generation; /* counts changes of tokens, users, groups, spaces: caches of an older
                                            one are void */
     struct tls *tls;
+    struct {
+        struct mirai_counter *kept_hits, *kept_misses;
+    } metrics;
 };
 
 struct auth_cache;
@@ -72,10 +77,13 @@ struct gateway_loop {
     h2o_linklist_t connections; /* of struct connection */
     struct mirai_rpc_client *clients[UPSTREAM_COUNT];
     struct auth_cache *auth;
-    struct mirai_arena arena; /* lists of parameters; emptied after each use */
-    struct mirai_buf params;  /* a call's parameters while they are made */
-    struct mirai_buf json;    /* an answer while it is made */
-    uint64_t random[2];       /* state of the generator of trace ids */
+    struct answers *answers;
+    struct mirai_stamps *stamps; /* the store's; NULL: none that could be used */
+    uint64_t stamps_due_ms;      /* when to look for them again */
+    struct mirai_arena arena;    /* lists of parameters; emptied after each use */
+    struct mirai_buf params;     /* a call's parameters while they are made */
+    struct mirai_buf json;       /* an answer while it is made */
+    uint64_t random[2];          /* state of the generator of trace ids */
 };
 
 /* One HTTP request while the gateway works on it. Lives in the request's pool; h2o frees it with the request
@@ -95,6 +103,8 @@ struct exchange {
     bool by_session;              /* the token is a session's, not an API token */
     bool is_head;
     bool answered;
+    int64_t kept_id;     /* the answer may be kept as this object's, 0: it may not */
+    uint64_t kept_stamp; /* under this stamp */
     struct target target;
     const struct mirai_str *path_values[ROUTE_PARAMS_MAX];
     unsigned char digest[32]; /* SHA-256 of secret */
@@ -154,8 +164,13 @@ void response_start(struct exchange *exchange, int status, size_t length, h2o_ge
 /* Send a body that lives as long as the request (empty: none). The caller has set its own headers and
  * res.mime_attr. */
 void response_send(struct exchange *exchange, int status, struct mirai_str body);
+/* A MessagePack value as JSON in loop->json. 0, or an error that was answered. */
+int response_transcode(struct exchange *exchange, struct mirai_str mp);
 /* A MessagePack value as JSON. Adds common headers. */
 void response_json(struct exchange *exchange, int status, struct mirai_str mp, enum response_cache cache);
+/* A JSON text that lives as long as the request. */
+void response_json_lent(struct exchange *exchange, int status, struct mirai_str json,
+                        enum response_cache cache);
 /* A finished JSON text (copied). */
 void response_json_text(struct exchange *exchange, int status, struct mirai_str json);
 /* 204 or 304. */
@@ -224,8 +239,17 @@ struct auth_cache *auth_cache_new(void);
 void auth_cache_free(struct auth_cache *cache);
 /* Find out who asks, check the role of the route, then handler_authorized(); or answer 401, 403, 503. */
 void auth_check(struct exchange *exchange);
+/* Hash of the rights that the principal has (ANSWERS_RIGHTS_SIZE bytes), once it is known. */
+const unsigned char *auth_rights(const struct exchange *exchange);
 /* Tokens, users, groups or spaces have changed: forget who may do what. */
 void auth_changed(struct gateway *gateway);
+
+/* ------------------------------------------------------------------ kept.c */
+
+/* Answer from what is kept. False: the store must be asked; exchange->kept_id says whether its answer may be kept. */
+bool kept_send(struct exchange *exchange);
+/* Keep the store's answer if it may be, and send it. False: it is not kept, and was not sent. */
+bool kept_put_and_send(struct exchange *exchange, struct mirai_str etag, struct mirai_str json);
 
 /* ------------------------------------------------------------------ traffic.c: metrics and access log */
 

@@ -1,7 +1,9 @@
 #include "libcommon/config.h"
 #include "libcommon/log.h"
+#include "libcommon/stamps.h"
 #include "libcommon/thread.h"
 #include "libcommon/time.h"
+#include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
 
 #include <sodium.h>
@@ -101,7 +103,7 @@ static void on_sweep(uv_timer_t *timer)
     connections_sweep(timer->data);
 }
 
-static int open_loop(struct gateway *gateway, struct gateway_loop *loop)
+static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t cache_max)
 {
     uint64_t sweep_ms = gateway->settings.request_timeout_ms / 4;
     loop->gateway = gateway;
@@ -112,6 +114,7 @@ static int open_loop(struct gateway *gateway, struct gateway_loop *loop)
     }
     h2o_context_init(&loop->http, &loop->uv, &gateway->config);
     loop->auth = auth_cache_new();
+    loop->answers = answers_new(cache_max);
     uv_async_init(&loop->uv, &loop->wake, on_wake);
     loop->wake.data = loop;
     uv_timer_init(&loop->uv, &loop->sweep);
@@ -170,6 +173,8 @@ static void close_loop(struct gateway_loop *loop)
     SSL_CTX_free(loop->accept.ssl_ctx);
     SSL_CTX_free(atomic_exchange(&loop->new_tls, NULL));
     auth_cache_free(loop->auth);
+    answers_free(loop->answers);
+    mirai_stamps_close(loop->stamps);
     mirai_arena_free(&loop->arena);
     mirai_buf_free(&loop->params);
     mirai_buf_free(&loop->json);
@@ -200,7 +205,7 @@ int listener_start(struct gateway *gateway)
         struct gateway_loop *loop = &gateway->loops[i];
         char name[16];
         snprintf(name, sizeof(name), "http-%u", (unsigned char)(i + 1));
-        int err = open_loop(gateway, loop);
+        int err = open_loop(gateway, loop, gateway->settings.cache_max / wanted);
         if (err == 0) {
             err = mirai_thread_start(&loop->thread, name, run_loop, loop);
         }

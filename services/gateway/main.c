@@ -34,6 +34,7 @@ static struct gateway_settings read_settings(void)
         .attachment_max = mirai_config_size(MIRAI_CONFIG_ATTACHMENT_MAX_BYTES),
         .uploads_max = (int)mirai_config_int(MIRAI_CONFIG_UPLOADS_MAX),
         .connections_max = (int)mirai_config_int(MIRAI_CONFIG_CONNECTIONS_MAX),
+        .cache_max = mirai_config_size(MIRAI_CONFIG_GATEWAY_CACHE_BYTES),
         .rpc_deadline_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_RPC_DEADLINE_MS),
         .auth_cache_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_AUTH_CACHE_MS),
         .request_timeout_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_REQUEST_TIMEOUT_MS),

@@ -160,30 +160,39 @@ void response_empty(struct exchange *exchange, int status, enum response_cache c
     response_send(exchange, status, (struct mirai_str){0});
 }
 
-static void send_json(struct exchange *exchange, int status, struct mirai_str json, enum response_cache cache)
+void response_json_lent(struct exchange *exchange, int status, struct mirai_str json,
+                        enum response_cache cache)
 {
     PUT_TOKEN(exchange->req, H2O_TOKEN_CONTENT_TYPE, "application/json");
     response_common_headers(exchange, cache, false);
     exchange->req->res.mime_attr = (h2o_mime_attributes_t *)&compressible;
-    response_send(exchange, status, exchange_keep(exchange, json));
+    response_send(exchange, status, json);
 }
 
 void response_json_text(struct exchange *exchange, int status, struct mirai_str json)
 {
-    send_json(exchange, status, json, RESPONSE_NO_STORE);
+    response_json_lent(exchange, status, exchange_keep(exchange, json), RESPONSE_NO_STORE);
+}
+
+int response_transcode(struct exchange *exchange, struct mirai_str mp)
+{
+    struct mirai_buf *json = &exchange->loop->json;
+    json->len = 0;
+    int err = mirai_mp_to_json(mp, json);
+    if (err != 0) {
+        mirai_log(ERROR, "a daemon's answer is not readable",
+                  MIRAI_LOG_S("request_id", exchange_id(exchange)));
+        response_problem(exchange, PROBLEM_INTERNAL, NULL, (struct mirai_str){0});
+    }
+    return err;
 }
 
 void response_json(struct exchange *exchange, int status, struct mirai_str mp, enum response_cache cache)
 {
-    struct mirai_buf *json = &exchange->loop->json;
-    json->len = 0;
-    if (mirai_mp_to_json(mp, json) != 0) {
-        mirai_log(ERROR, "a daemon's answer is not readable",
-                  MIRAI_LOG_S("request_id", exchange_id(exchange)));
-        response_problem(exchange, PROBLEM_INTERNAL, NULL, (struct mirai_str){0});
-        return;
+    if (response_transcode(exchange, mp) == 0) {
+        struct mirai_str json = exchange_keep(exchange, mirai_buf_str(&exchange->loop->json));
+        response_json_lent(exchange, status, json, cache);
     }
-    send_json(exchange, status, mirai_buf_str(json), cache);
 }
 
 /* ------------------------------------------------------------------ results */

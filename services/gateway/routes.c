@@ -17,7 +17,7 @@ const struct route routes[] = {
     R(GET,    API "/articles",                             VIEWER, article_list,      200, 0)
     R(POST,   API "/articles",                             EDITOR, article_create,    201, ROUTE_ETAG)
     R(GET,    API "/articles/by-slug/{slug}",              VIEWER, article_get,       200, ROUTE_ETAG | ROUTE_COUNTS_VIEWS)
-    R(GET,    ARTICLE,                                     VIEWER, article_get,       200, ROUTE_ETAG | ROUTE_COUNTS_VIEWS)
+    R(GET,    ARTICLE,                                     VIEWER, article_get,       200, ROUTE_ETAG | ROUTE_COUNTS_VIEWS | ROUTE_KEPT)
     R(PUT,    ARTICLE,                                     EDITOR, article_replace,   200, ROUTE_ETAG | ROUTE_IF_MATCH | ROUTE_MUST_MATCH)
     R(PATCH,  ARTICLE,                                     EDITOR, article_patch,     200, ROUTE_ETAG | ROUTE_IF_MATCH | ROUTE_MUST_MATCH)
     R(DELETE, ARTICLE,                                     EDITOR, article_delete,    204, ROUTE_IF_MATCH)

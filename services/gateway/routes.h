@@ -29,6 +29,7 @@ enum route_flag {
     ROUTE_IN_BIN = 64,       /* reads what is deleted */
     ROUTE_ANY_BODY = 128,    /* the body is a file, not JSON */
     ROUTE_HIDDEN = 256,      /* not part of the API's description */
+    ROUTE_KEPT = 512,        /* the answer may be given again while the store's stamp of {id} stands */
 };
 
 struct route {

@@ -92,6 +92,10 @@ void traffic_init(struct gateway *gateway)
         endpoints[i] = endpoint_new(route_method_names[routes[i].method], routes[i].pattern);
     }
     endpoints[ENDPOINTS_MAX - 1] = endpoint_new("other", "other");
+    gateway->metrics.kept_hits =
+        mirai_metric_counter("mirai_gateway_kept_hits_total", "Reads answered without a call", NULL);
+    gateway->metrics.kept_misses = mirai_metric_counter(
+        "mirai_gateway_kept_misses_total", "Reads whose answer was not kept, or no longer", NULL);
     mirai_metric_gauge_from("app_active_users", "Users seen in the last 5 minutes", NULL, read_active_users,
                             NULL);
     mirai_metric_gauge_from("mirai_gateway_connections", "Open client connections", NULL, read_connections,

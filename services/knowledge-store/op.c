@@ -121,10 +121,10 @@ static void reply(struct op *op)
 static void finish(struct op *op)
 {
     if (op->touched_all) {
-        cache_drop_all(op->store->cache);
+        store_forget_all(op->store);
     }
     for (size_t i = 0; i < op->touched_len; i++) {
-        cache_drop(op->store->cache, op->touched[i]);
+        store_forget(op->store, op->touched[i]);
     }
     if (op->method->finish != NULL) {
         op->method->finish(op);

@@ -2,6 +2,7 @@
 
 #include "libcommon/config.h"
 #include "libcommon/log.h"
+#include "libcommon/stamps.h"
 #include "libcommon/time.h"
 #include "services/knowledge-store/attachments.h"
 #include "services/knowledge-store/cache.h"
@@ -265,6 +266,28 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
+static void on_beat(uv_timer_t *timer)
+{
+    const struct store *store = timer->data;
+    mirai_stamps_beat(store->stamps, mirai_monotonic_ms());
+}
+
+void store_forget(struct store *store, int64_t article_id)
+{
+    cache_drop(store->cache, article_id);
+    if (store->stamps != NULL) {
+        mirai_stamps_bump(store->stamps, article_id);
+    }
+}
+
+void store_forget_all(struct store *store)
+{
+    cache_drop_all(store->cache);
+    if (store->stamps != NULL) {
+        mirai_stamps_bump_all(store->stamps);
+    }
+}
+
 /* ------------------------------------------------------------------ metrics */
 
 static double read_articles(void *data)
@@ -324,6 +347,11 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
     store->upkeep_timer.data = store;
     store->upkeep_due_ms = mirai_monotonic_ms() + UPKEEP_FIRST_MS;
     store->publisher = mirai_publisher_new(url);
+    snprintf(url, sizeof(url), "%s/knowledge-store@%s.stamps", mirai_config_str(MIRAI_CONFIG_RUN_DIR),
+             mirai_config_str(MIRAI_CONFIG_INSTANCE));
+    store->stamps = mirai_stamps_publish(url);
+    uv_timer_init(store->loop, &store->beat_timer);
+    store->beat_timer.data = store;
     store->readers =
         start_readers(store, "reader", mirai_config_size(MIRAI_CONFIG_STORE_READERS), READ_BATCH);
     store->bulk = start_readers(store, "bulk", 1, 1);
@@ -338,6 +366,9 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
         return MIRAI_E_INTERNAL;
     }
     make_gauges(store);
+    if (store->stamps != NULL) {
+        uv_timer_start(&store->beat_timer, on_beat, MIRAI_STAMPS_BEAT_MS, MIRAI_STAMPS_BEAT_MS);
+    }
     uv_timer_start(&store->upkeep_timer, on_tick, TICK_MS, TICK_MS);
     attachments_collect(store);
     return 0;
@@ -349,6 +380,7 @@ void store_stop(struct store *store)
     struct mirai_pool **pools[] = {&store->bulk, &store->readers, &store->passwords, &store->files,
                                    &store->writers};
     uv_close((uv_handle_t *)&store->upkeep_timer, NULL);
+    uv_close((uv_handle_t *)&store->beat_timer, NULL);
     if (store->writers != NULL) {
         views_flush(store);
     }
@@ -362,4 +394,6 @@ void store_stop(struct store *store)
         mirai_publisher_free(store->publisher);
         store->publisher = NULL;
     }
+    mirai_stamps_close(store->stamps); /* the last write has been answered */
+    store->stamps = NULL;
 }

@@ -31,6 +31,8 @@ struct store {
     struct uploads *uploads;             /* file thread */
     _Atomic int64_t attachment_removals; /* transactions under way that remove attachments */
     struct mirai_publisher *publisher;
+    struct mirai_stamps *stamps; /* tell gateways what has changed; NULL: they ask for everything */
+    uv_timer_t beat_timer;
     uv_timer_t upkeep_timer;
     uint64_t upkeep_due_ms; /* monotonic */
     size_t ops;             /* under way; loop thread */
@@ -53,6 +55,11 @@ int store_start(struct store *store, struct mirai_runtime *runtime);
 void store_stop(struct store *store);
 /* The end of store_open. */
 void store_close(struct store *store);
+
+/* An article, or all, have changed: what is kept of them here and in gateways is old. Before the change is
+ * acknowledged. Loop thread. */
+void store_forget(struct store *store, int64_t article_id);
+void store_forget_all(struct store *store);
 
 /* The pool of a step; NULL for OP_LOOP. */
 struct mirai_pool *store_pool(struct store *store, enum op_pool pool);
