@@ -170,7 +170,7 @@ static int take_signed(struct mirai_mp *mp, size_t n, struct mirai_mp_value *val
     value->type = MIRAI_MP_INT;
     switch (n) {
     case 1:
-        value->integer = (int8_t)u;
+        value->integer = (int64_t)(u ^ 0x80) - 0x80; /* the sign bit's value is -0x80 */
         break;
     case 2:
         value->integer = (int16_t)u;
@@ -210,7 +210,7 @@ int mirai_mp_read(struct mirai_mp *mp, struct mirai_mp_value *value)
     unsigned char head = *mp->at++;
     if (head < 0x80 || head >= 0xe0) {
         value->type = MIRAI_MP_INT;
-        value->integer = (int8_t)head;
+        value->integer = head < 0x80 ? head : (int64_t)head - 0x100;
         return 0;
     }
     if (head < 0x90) {

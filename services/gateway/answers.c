@@ -4,8 +4,9 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define SETS 256 /* a power of two */
-#define WAYS 4
+#define SETS  (size_t)256 /* a power of two */
+#define WAYS  (size_t)4
+#define SLOTS (SETS * WAYS)
 
 struct slot {
     unsigned char rights[ANSWERS_RIGHTS_SIZE];
@@ -21,7 +22,7 @@ struct answers {
     size_t bytes_max;
     size_t bytes;
     size_t hand;
-    struct slot slots[SETS * WAYS];
+    struct slot slots[SLOTS];
 };
 
 void answers_rights(unsigned char rights[ANSWERS_RIGHTS_SIZE], const struct mirai_principal *principal)
@@ -55,7 +56,7 @@ static void empty(struct answers *answers, struct slot *slot)
 
 void answers_free(struct answers *answers)
 {
-    for (size_t i = 0; answers != NULL && i < SETS * WAYS; i++) {
+    for (size_t i = 0; answers != NULL && i < SLOTS; i++) {
         empty(answers, &answers->slots[i]);
     }
     free(answers);
@@ -101,7 +102,7 @@ struct answer *answers_find(struct answers *answers, const unsigned char rights[
 static void make_room(struct answers *answers, size_t bytes)
 {
     while (answers->bytes + bytes > answers->bytes_max) {
-        struct slot *slot = &answers->slots[answers->hand++ % (SETS * WAYS)];
+        struct slot *slot = &answers->slots[answers->hand++ % SLOTS];
         if (slot->used) {
             slot->used = false;
         } else {

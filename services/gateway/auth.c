@@ -15,8 +15,8 @@ struct identity {
     unsigned char rights[ANSWERS_RIGHTS_SIZE];
 };
 
-#define SETS 256
-#define WAYS 4
+#define SETS (size_t)256
+#define WAYS (size_t)4
 
 struct auth_entry {
     unsigned char digest[32];

@@ -22,7 +22,7 @@ struct mirai_str header_trim(struct mirai_str s)
 bool header_is(struct mirai_str value, const char *lower)
 {
     size_t len = strlen(lower);
-    return value.len == len && strncasecmp(value.data, lower, len) == 0;
+    return value.data != NULL && value.len == len && strncasecmp(value.data, lower, len) == 0;
 }
 
 bool header_next(struct mirai_str *rest, char separator, struct mirai_str *member)
