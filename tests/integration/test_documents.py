@@ -63,7 +63,7 @@ class Documents(unittest.TestCase):
         commands = [re.match(r"  ([a-z-]+(?: [a-z-]+)*)(?=  | [A-Z\[])", line) for line in output("miraictl", "--help").splitlines()]
         names = {command.group(1) for command in commands if command}
         self.assertIn("user set-role", names)
-        self.expect_all(r"(?:`|^|\$ |&& )miraictl ([a-z-]+)(?: ([a-z-]+))?",
+        self.expect_all(r"(?:`|^|\$ |&& )miraictl ([a-z][a-z-]*)(?: ([a-z-]+))?",
                         lambda _, match: match.group(1) in names or f"{match.group(1)} {match.group(2)}" in names, 3)
 
     def test_files_exist(self):
