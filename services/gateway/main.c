@@ -58,7 +58,7 @@ static void configure_http(void)
     /* Above this HTTP/2 streams are reset without an answer: leave room for the one that says 413. */
     config->max_request_entity_size = largest + (16u << 20);
     config->handshake_timeout = settings->request_timeout_ms;
-    config->http1.req_timeout = 3600 * 1000;
+    config->http1.req_timeout = UINT64_C(3600) * 1000;
     config->http1.upgrade_to_http2 = 0;
     config->http2.idle_timeout = settings->idle_timeout_ms;
     config->http2.graceful_shutdown_timeout = settings->drain_ms;

@@ -226,7 +226,7 @@ static const char *role_name(enum mirai_role role)
 static void add_operation(const struct route *route)
 {
     const struct mirai_method *method = route->rpc >= 0 ? &mirai_methods[route->rpc] : NULL;
-    const char *summary = route->summary != NULL ? route->summary : method->doc;
+    const char *summary = route->summary == NULL && method != NULL ? method->doc : route->summary;
     mirai_buf_append_char(&document, '"');
     for (const char *c = route_method_names[route->method]; *c != '\0'; c++) {
         mirai_buf_append_char(&document, (char)tolower(*c));

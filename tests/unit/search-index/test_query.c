@@ -243,8 +243,8 @@ static void test_odd_queries_are_answered(void **state)
                                       "%",
                                       "~",
                                       "\"\xE3\x82\"",
-                                      "a\x02"
-                                      "b",
+                                      ("a\x02"
+                                       "b"),
                                       "\x03",
                                       "NULL"};
     put_samples(f);
