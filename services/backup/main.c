@@ -45,6 +45,9 @@ static size_t backup_status(struct mirai_runtime *runtime, struct mirai_buf *pai
         int64_t at = job_newest_ms(backup->worker, (enum mirai_snapshot_kind)kind);
         newest = at > newest ? at : newest;
     }
+    if (newest == 0) {
+        return 0; /* there is none yet */
+    }
     mirai_mp_write_cstr(pairs, "newest_snapshot_ms");
     mirai_mp_write_int(pairs, newest);
     return 1;

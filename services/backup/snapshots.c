@@ -70,6 +70,9 @@ int snapshots_read(const char *name, struct mirai_arena *arena, struct mirai_sna
         struct mirai_str bytes = mirai_arena_copy(arena, mirai_buf_str(&mp));
         err = mirai_message_decode(&mirai_message_snapshot_info, bytes, MIRAI_INNER, arena, info, NULL);
     }
+    if (err == 0) { /* where it lies is its name, whatever the manifest says; paths need the NUL */
+        mirai_set(snapshot_info, info, name, mirai_arena_copy(arena, mirai_str(name)));
+    }
     mirai_buf_free(&json);
     mirai_buf_free(&mp);
     return err;
@@ -226,12 +229,14 @@ int snapshots_expire(int64_t now_ms)
     }
     struct mirai_snapshot_info *items = list.items.items;
     size_t kept = 0;
+    int failure = 0;
     for (size_t i = 0; i < list.items.count; i++) {
         if (i > 0 && expired(&items[i], now_ms)) {
             snapshots_path(path, items[i].name.data, "manifest.json");
             unlink(path); /* first: from now on it does not exist */
             snapshots_path(path, items[i].name.data, "");
             err = files_remove_tree(path);
+            failure = err != 0 ? err : failure;
             mirai_log(INFO, "removed an expired snapshot", MIRAI_LOG_S("snapshot", items[i].name));
         } else {
             items[kept++] = items[i];
@@ -252,6 +257,7 @@ int snapshots_expire(int64_t now_ms)
     if (err == 0) {
         remove_unneeded(&needed, &arena);
     }
+    err = err != 0 ? err : failure;
 cleanup:
     mirai_buf_free(&needed);
     mirai_arena_free(&arena);

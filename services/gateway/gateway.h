@@ -224,8 +224,8 @@ void handle_status(struct exchange *exchange);
 void handle_openapi(struct exchange *exchange); /* openapi.c */
 void handle_page(struct exchange *exchange);    /* static.c */
 
-/* Prepared once at start. */
-void openapi_init(void);
+/* Prepared once at start. cookie: name of the session's cookie. */
+void openapi_init(struct mirai_str cookie);
 /* The document; valid after openapi_init. */
 struct mirai_str openapi_text(void);
 void static_init(void);

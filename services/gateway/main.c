@@ -75,7 +75,7 @@ static int start(struct mirai_runtime *runtime)
     }
     configure_http();
     traffic_init(&gateway);
-    openapi_init();
+    openapi_init(gateway.settings.cookie);
     static_init();
     render_init();
     gateway.tls = tls_new(&gateway, runtime->loop);

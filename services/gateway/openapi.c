@@ -104,7 +104,8 @@ static void add_parameters(const struct route *route, const struct mirai_message
         add_header("If-None-Match", false, "ETags that the client has: 304 when one is the present one",
                    &first);
     }
-    if (route->rpc >= 0 && mirai_methods[route->rpc].kind == MIRAI_RPC_WRITE && route->handle == handle_rpc) {
+    if (route->rpc >= 0 && mirai_methods[route->rpc].kind == MIRAI_RPC_WRITE && route->handle == handle_rpc &&
+        strcmp(mirai_methods[route->rpc].service, "knowledge-store") == 0) { /* it alone remembers keys */
         add_header("Idempotency-Key", false, "repeating a request with the same key does nothing twice",
                    &first);
     }
@@ -289,16 +290,18 @@ static void add_schemas(void)
     }
 }
 
-void openapi_init(void)
+void openapi_init(struct mirai_str cookie)
 {
     document.len = 0;
     append("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Mirai Knowledge\",\"version\":\"");
     append(mirai_version());
     append("\"},\"servers\":[{\"url\":\"/\"}],\"security\":[{\"token\":[]},{\"session\":[]}],\"paths\":{");
     add_paths();
+    append("},\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+           "\"session\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":");
+    mirai_buf_append_json(&document, cookie);
     append(
-        "},\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
-        "\"session\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"__Host-mirai\"}},"
+        "}},"
         "\"responses\":{\"problem\":{\"description\":\"what went wrong (RFC 9457)\",\"content\":"
         "{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/problem\"}}}}},"
         "\"schemas\":{\"problem\":{\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"},"

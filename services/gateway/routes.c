@@ -44,8 +44,10 @@ const struct route routes[] = {
     R(DELETE, ARTICLE "/attachments/{attachment_id}",      EDITOR, attachment_delete, 204, 0)
     H(GET,    ARTICLE "/attachments/{attachment_id}/content", VIEWER, handle_download, RPC(attachment_get), 200, 0,
       "the file's content")
-    R(GET,    API "/bin",                                  EDITOR, article_list,      200, ROUTE_IN_BIN)
-    R(GET,    API "/bin/{id}",                             EDITOR, article_get,       200, ROUTE_ETAG | ROUTE_IN_BIN)
+    H(GET,    API "/bin",       EDITOR, handle_rpc, RPC(article_list), 200, ROUTE_IN_BIN,
+      "articles in the bin")
+    H(GET,    API "/bin/{id}",  EDITOR, handle_rpc, RPC(article_get),  200, ROUTE_ETAG | ROUTE_IN_BIN,
+      "one article in the bin")
     R(DELETE, API "/bin/{id}",                             ADMIN,  article_purge,     204, 0)
     R(POST,   API "/imports",                              EDITOR, article_import,    200, 0)
 

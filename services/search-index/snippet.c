@@ -150,12 +150,34 @@ static void write_char(struct writer *writer, const char *p, size_t len, bool ma
     }
 }
 
+/* Bytes of the line at p when it is nothing but form: a rule, the line below a table's head, a code block's
+ * fence with its language. */
+static size_t form_line(const char *p, const char *end)
+{
+    const char *newline = memchr(p, '\n', (size_t)(end - p));
+    size_t len = (size_t)((newline != NULL ? newline : end) - p);
+    size_t dashes = 0;
+    if (len >= 3 && memcmp(p, "```", 3) == 0) {
+        return len;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (strchr("|:- \t\r", p[i]) == NULL) {
+            return 0;
+        }
+        dashes += p[i] == '-';
+    }
+    return dashes >= 3 ? len : 0;
+}
+
 /* Bytes of Markdown punctuation at p that readers need not see: emphasis, heading signs, link targets, HTML
  * tags. */
 static size_t markup_at(const char *p, const char *begin, const char *end)
 {
     bool line_start = p == begin || p[-1] == '\n';
-    size_t n = 0;
+    size_t n = line_start ? form_line(p, end) : 0;
+    if (n > 0) {
+        return n;
+    }
     switch (*p) {
     case '*':
     case '`':

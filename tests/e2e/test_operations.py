@@ -121,6 +121,26 @@ class Backup(Case):
         new = stack.article(title="復元後の記事")
         self.expect(client.get(f"/api/v1/articles/{new['id']}"), 200)
 
+    def test_expired_snapshots_go_with_what_only_they_need(self):
+        snapshots, contents = stack.dir / "backups" / "snapshots", stack.dir / "backups" / "attachments"
+        client = stack.client()
+        article = stack.article(title="添付のある記事")
+        uploaded = client.request("POST", f"/api/v1/articles/{article['id']}/attachments?name=b.bin", raw=b"only in the old one",
+                                  headers={"Content-Type": "x/y"})
+        sha256 = self.expect(uploaded, 201).json["sha256"]
+        made = json.loads(stack.ctl("backup", "now", "--json").stdout)
+        self.assertTrue((contents / sha256[:2] / sha256).exists())
+        self.expect(client.delete(f"/api/v1/articles/{article['id']}/attachments/{uploaded.json['id']}"), 204)
+        old = snapshots / "20200101T030000.000Z-daily"
+        (snapshots / made["name"]).rename(old)
+        manifest = json.loads((old / "manifest.json").read_text())
+        (old / "manifest.json").write_text(json.dumps(manifest | {"name": old.name, "created_at": "2020-01-01T03:00:00.000Z"}))
+        kept = json.loads(stack.ctl("backup", "now", "--json").stdout)
+        wait_for(lambda: not old.exists(), 10, "removal of the expired snapshot")
+        self.assertTrue((snapshots / kept["name"] / "manifest.json").exists())
+        wait_for(lambda: not (contents / sha256[:2] / sha256).exists(), 10, "removal of the attachment that only it needed")
+        self.assertNotIn("expired snapshots could not be removed", [line.get("message") for line in stack.log_lines()])
+
     def test_unknown_snapshot(self):
         for name in ("20200101T000000Z-daily", "../../etc", "x"):
             self.assertNotEqual(stack.ctl("backup", "verify", name, check=False).returncode, 0)

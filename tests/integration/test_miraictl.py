@@ -64,6 +64,7 @@ class Running(unittest.TestCase):
             self.assertEqual(row["state"], "ok")
             self.assertGreater(row["details"]["pid"], 1)
             self.assertGreater(row["details"]["rss_bytes"], 1 << 20)
+            self.assertNotEqual(row["details"].get("newest_snapshot_ms"), 0)
         self.assertIn("knowledge-store", self.ctl("status"))
         self.assertIn("デーモン", self.ctl("status", LANG="ja_JP.UTF-8"))
 

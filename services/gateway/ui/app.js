@@ -7,7 +7,7 @@ const texts = {
     all: 'すべて', type: '種別', status: '状態', tag: 'タグ', more: 'さらに表示', none: '見つかりませんでした。',
     found: (n, ms) => `${n} 件 (${ms.toFixed(1)} ms)`, latest: '最近更新された記事', back: '一覧へ戻る',
     updated: '更新', version: '版', owner: '担当', failed: '処理できませんでした。', language: 'English',
-    attachments: '添付ファイル', relations: '関連する記事',
+    attachments: '添付ファイル', relations: '関連する記事', refused: 'ユーザー名またはパスワードが正しくありません。',
     incident: 'インシデント', problem: '問題', change: '変更', release: 'リリース', request: '要求', other: 'その他',
     draft: '下書き', in_review: 'レビュー中', published: '公開', archived: '保管',
   },
@@ -16,7 +16,7 @@ const texts = {
     all: 'All', type: 'Type', status: 'Status', tag: 'Tag', more: 'Show more', none: 'Nothing was found.',
     found: (n, ms) => `${n} found (${ms.toFixed(1)} ms)`, latest: 'Recently updated articles', back: 'Back to the list',
     updated: 'Updated', version: 'Version', owner: 'Owner', failed: 'That did not work.', language: '日本語',
-    attachments: 'Attachments', relations: 'Related articles',
+    attachments: 'Attachments', relations: 'Related articles', refused: 'The user name or the password is wrong.',
     incident: 'Incident', problem: 'Problem', change: 'Change', release: 'Release', request: 'Request', other: 'Other',
     draft: 'Draft', in_review: 'In review', published: 'Published', archived: 'Archived',
   },
@@ -30,7 +30,9 @@ const t = (key, ...values) => {
 const $ = (selector) => document.querySelector(selector);
 const main = $('#main');
 
-/** Make an element: node('a', { href }, 'text', child). */
+const present = (children) => children.flat().filter((child) => child !== undefined && child !== null);
+
+/** Make an element: node('a', { href }, 'text', child); children that are null or undefined are left out. */
 function node(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -38,7 +40,7 @@ function node(name, attributes = {}, ...children) {
     if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
     else element.setAttribute(key, value === true ? '' : value);
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  element.append(...present(children));
   return element;
 }
 
@@ -61,8 +63,10 @@ async function api(path, options = {}) {
   return body;
 }
 
-function show(...children) {
-  main.replaceChildren(...children);
+/** Put a view in place. `title`: what the window is about, beside the name of the page. */
+function show(title, ...children) {
+  document.title = title ? `${title} - Mirai Knowledge` : 'Mirai Knowledge';
+  main.replaceChildren(...present(children));
   main.focus({ preventScroll: true });
   scrollTo(0, 0);
 }
@@ -83,27 +87,28 @@ function signedIn(user) {
   $('#who').textContent = user ? user.display_name || user.name : '';
 }
 
-function loginView(problem) {
+function loginView(problem, given = '') {
   signedIn(null);
-  const form = node('form', {
+  const user = node('input', { name: 'name', autocomplete: 'username', required: true, value: given });
+  const secret = node('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+  show(t('login'), node('form', {
     class: 'login',
     onsubmit: async (event) => {
       event.preventDefault();
-      const { name, password } = Object.fromEntries(new FormData(form));
       try {
-        signedIn((await api('session', { method: 'POST', body: JSON.stringify({ name, password }) })).user);
+        signedIn((await api('session', { method: 'POST', body: JSON.stringify({ name: user.value, password: secret.value }) })).user);
         route();
       } catch (error) {
-        loginView(error.message);
+        loginView(error.status === 401 ? t('refused') : error.message, user.value);
       }
     },
   },
   node('h1', {}, t('login')),
   problem && node('p', { class: 'problem', role: 'alert' }, problem),
-  node('label', {}, t('name'), node('input', { name: 'name', autocomplete: 'username', required: true, autofocus: true })),
-  node('label', {}, t('password'), node('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true })),
-  node('button', {}, t('login')));
-  show(form);
+  node('label', {}, t('name'), user),
+  node('label', {}, t('password'), secret),
+  node('button', {}, t('login'))));
+  (given ? secret : user).focus();
 }
 
 const day = (time) => new Date(time).toLocaleDateString(language);
@@ -121,7 +126,7 @@ function link(query) {
 }
 
 function facet(name, counts, query) {
-  return [node('h2', {}, t(name)), node('ul', {},
+  return [node('h2', {}, t(name)), node('ul', { 'aria-label': t(name) },
     node('li', {}, node('a', { href: link({ ...query, [name]: '' }), 'aria-current': !query[name] && 'true' }, t('all'))),
     counts.map(({ key, count }) => node('li', {},
       node('a', { href: link({ ...query, [name]: key }), 'aria-current': query[name] === key && 'true' }, `${name === 'tag' ? key : t(key)} (${count})`))))];
@@ -152,7 +157,7 @@ async function listView(parameters) {
       more.hidden = !next;
     },
   }, t('more'));
-  show(node('div', { class: 'columns' },
+  show(query.q, node('div', { class: 'columns' },
     node('aside', {}, facet('type', first.facets.type, query), facet('status', first.facets.status, query), facet('tag', first.facets.tag, query)),
     node('section', {},
       node('h1', {}, query.q || t('latest')),
@@ -168,7 +173,7 @@ async function articleView(id) {
   const others = relations.items.map((relation) => (relation.from_id === article.id
     ? node('li', {}, node('a', { href: `#/articles/${relation.to_id}` }, relation.to_title ?? ''))
     : node('li', {}, node('a', { href: `#/articles/${relation.from_id}` }, relation.from_title ?? ''))));
-  show(
+  show(article.title,
     node('p', {}, node('a', { href: '#/' }, t('back'))),
     node('h1', {}, article.title), meta(article),
     node('p', { class: 'meta' }, `${t('version')} ${article.version}`, article.owner ? ` ${t('owner')} ${article.owner}` : ''),
@@ -186,7 +191,7 @@ async function route() {
     else await listView(new URLSearchParams(query));
   } catch (error) {
     if (error.status === 401) loginView();
-    else show(node('p', { class: 'problem', role: 'alert' }, error.message), node('p', {}, node('a', { href: '#/' }, t('back'))));
+    else show('', node('p', { class: 'problem', role: 'alert' }, error.message), node('p', {}, node('a', { href: '#/' }, t('back'))));
   }
 }
 

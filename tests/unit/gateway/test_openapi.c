@@ -11,7 +11,7 @@ static int init(void **state)
     if (routes_init() != 0) {
         return -1;
     }
-    openapi_init();
+    openapi_init(MIRAI_STR("__Host-mirai-0123abcd"));
     struct mirai_str text = openapi_text();
     root = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
     return root != NULL ? 0 : -1;
@@ -131,6 +131,22 @@ static void bodies_leave_out_what_travels_elsewhere(void **state)
     assert_null(json_object_get(operation("/api/v1/search", "get"), "requestBody"));
 }
 
+static void only_what_the_store_writes_takes_a_key(void **state)
+{
+    (void)state;
+    assert_non_null(parameter(operation("/api/v1/articles", "post"), "Idempotency-Key"));
+    assert_null(parameter(operation("/api/v1/backups", "post"), "Idempotency-Key"));
+    assert_null(parameter(operation("/api/v1/articles", "get"), "Idempotency-Key"));
+}
+
+static void the_session_has_its_cookie(void **state)
+{
+    (void)state;
+    json_t *schemes = json_object_get(json_object_get(root, "components"), "securitySchemes");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(schemes, "session"), "name")),
+                        "__Host-mirai-0123abcd");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +154,8 @@ int main(void)
         cmocka_unit_test(operations_have_different_names),
         cmocka_unit_test(all_references_lead_somewhere),
         cmocka_unit_test(bodies_leave_out_what_travels_elsewhere),
+        cmocka_unit_test(only_what_the_store_writes_takes_a_key),
+        cmocka_unit_test(the_session_has_its_cookie),
     };
     return cmocka_run_group_tests(tests, init, finish);
 }

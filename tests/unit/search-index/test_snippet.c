@@ -28,6 +28,8 @@ static void test_html_is_escaped_and_markdown_hidden(void **state)
     expect(f, "電源", "<img src=x onerror=alert(1) 電源", "&lt;img src=x onerror=alert(1) <mark>電源</mark>");
     expect(f, "手順", "# 手順\n\n**強調** と [文書](https://example.com/手順)",
            "<mark>手順</mark> 強調 と 文書");
+    expect(f, "項目", "| 項目 | 値 |\n| --- | :-: |\n| 電源 | 二重 |\n\n---\n\n```sh\nreboot - now\n```\n",
+           "<mark>項目</mark> 値 電源 二重 reboot - now");
     expect(f, "mark", "<mark>x</mark>", "x");
 }
 
