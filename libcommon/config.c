@@ -143,9 +143,25 @@ static bool check_instance(struct mirai_str text)
     return text.len <= 32 && text.data[0] != '.';
 }
 
+/* HOST:PORT; a literal IPv6 address stands in brackets. */
+static bool check_host_port(struct mirai_str text)
+{
+    int64_t port;
+    const char *colon = memrchr(text.data, ':', text.len);
+    if (colon == NULL || colon == text.data) {
+        return false;
+    }
+    struct mirai_str digits = {colon + 1, text.len - (size_t)(colon + 1 - text.data)};
+    return mirai_parse_int(digits, 1, 65535, &port) == 0;
+}
+
+/* Bytes of a URL that the RPC client takes, and of a path that fits sockaddr_un (unix(7)). */
+#define URL_MAX       255
+#define PATH_MAX_UNIX 107
+
 static bool check_endpoint(struct mirai_str url)
 {
-    static const char *const schemes[] = {"ipc://", "tcp://", "tls+tcp://"};
+    static const struct mirai_str ipc = {"ipc://", 6}, tcp = {"tcp://", 6};
     int64_t weight;
     const char *hash = memrchr(url.data, '#', url.len);
     if (hash != NULL) {
@@ -155,13 +171,14 @@ static bool check_endpoint(struct mirai_str url)
         }
         url.len = (size_t)(hash - url.data);
     }
-    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        size_t len = strlen(schemes[i]);
-        if (url.len > len && memcmp(url.data, schemes[i], len) == 0) {
-            return true;
-        }
+    if (url.len <= ipc.len || url.len > URL_MAX) {
+        return false;
     }
-    return false;
+    struct mirai_str rest = {url.data + ipc.len, url.len - ipc.len};
+    if (memcmp(url.data, ipc.data, ipc.len) == 0) {
+        return rest.data[0] == '/' && rest.len <= PATH_MAX_UNIX;
+    }
+    return memcmp(url.data, tcp.data, tcp.len) == 0 && check_host_port(rest);
 }
 
 static bool check_endpoints(struct mirai_str text)
@@ -204,7 +221,7 @@ static const struct {
 } forms[MIRAI_CONFIG_COUNT] = {
 #define ENDPOINTS                                                                                            \
     {                                                                                                        \
-        check_endpoints, "ipc://PATH, tcp://HOST:PORT or tls+tcp://HOST:PORT, each with #WEIGHT 1..1000 or " \
+        check_endpoints, "ipc://PATH or tcp://HOST:PORT, each with #WEIGHT 1..1000 or "                      \
                          "without, comma-separated"                                                          \
     }
     [MIRAI_CONFIG_INSTANCE] = {check_instance,

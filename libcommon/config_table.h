@@ -36,6 +36,8 @@
     I(BODY_MAX_BYTES, 4194304, 1024, 1073741824, "bytes", "largest JSON request body")                       \
     I(ATTACHMENT_MAX_BYTES, 52428800, 1024, 1073741824, "bytes", "largest attachment")                       \
     I(UPLOADS_MAX, 8, 1, 1024, "uploads", "attachment uploads in flight at once")                            \
+    I(BODIES_MAX_BYTES, 268435456, 1048576, INT64_C(68719476736), "bytes",                                   \
+      "unfinished request bodies of all clients; above it those that hold most are cut off")                 \
     I(CONNECTIONS_MAX, 4096, 8, 65536, "connections", "open client connections")                             \
     I(REQUEST_TIMEOUT_MS, 10000, 100, 600000, "ms",                                                          \
       "longest time to receive a request's head or the next part of its body")                               \

@@ -1,7 +1,7 @@
 #include "libcommon/rpc.h"
 
 /* Longest values that a context may carry; what the gateway lets in is shorter. */
-#define NAME_MAX_BYTES        256
+#define NAME_MAX_BYTES        400 /* 100 characters of any script */
 #define TRACEPARENT_MAX_BYTES 256
 #define LOCALE_MAX_BYTES      16
 #define KEY_MAX_BYTES         256

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define IDS_MAX  1024        /* spaces and groups of one principal */
+#define IDS_MAX  2000        /* spaces and groups of one principal: 1000 of each */
 #define COPY_MAX (16u << 10) /* requests up to here are copied; larger ones keep their frame alive */
 #define KEEP_MAX (4u << 10)  /* capacity that a free request keeps */
 #define PIPE_QUEUE_MAX                                                                                       \

@@ -100,10 +100,14 @@ static void on_hangup(uv_signal_t *handle, int number)
     }
 }
 
+/* systemd restarts what does not say so. */
 static void on_watchdog(uv_timer_t *timer)
 {
-    (void)timer;
-    mirai_notify("WATCHDOG=1");
+    struct daemon *daemon = timer->data;
+    const struct mirai_service *service = daemon->runtime.service;
+    if (service->hangs == NULL || !service->hangs(&daemon->runtime)) {
+        mirai_notify("WATCHDOG=1");
+    }
 }
 
 static void on_lag(uv_timer_t *timer)

@@ -23,6 +23,8 @@ struct mirai_service {
     void (*stop)(struct mirai_runtime *runtime);
     /* Members of service.status beyond the common ones: append pairs to the map, return their number. May be NULL. */
     size_t (*status)(struct mirai_runtime *runtime, struct mirai_buf *pairs);
+    /* A thread of its own has stopped moving: the watchdog is not told that all is well. May be NULL. */
+    bool (*hangs)(struct mirai_runtime *runtime);
     /* 0: serves; otherwise an error (health says so). May be NULL. */
     int (*health)(struct mirai_runtime *runtime);
 };

@@ -2,15 +2,21 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/tcp.h"
 
+#include <h2o/http2.h>
+#include <h2o/http2_internal.h>
 #include <stdlib.h>
 
-/* h2o 2.2 has one timer for a whole HTTP/1 request and none for answers that nobody reads, and it waits for
- * ever for writes that libuv refused because the peer had reset the connection. This file watches each
- * connection from outside instead: what TCP has moved (TCP_INFO), and whether half a request lies in the
- * buffer. */
+/* h2o 2.2 has one timer for a whole HTTP/1 request and none for bodies on HTTP/2 streams or for answers that nobody
+ * reads, it waits for ever for writes that libuv refused because the peer had reset the connection, and it takes whole
+ * bodies before any handler sees the request. This file watches each connection from outside instead: what TCP has
+ * moved (TCP_INFO), whether half a request lies in the buffer, how long the oldest stream's body takes, and how many
+ * bytes of unfinished requests there are. */
 
 /* A body may come as slowly as this: bytes per millisecond. */
-#define SLOWEST 16
+#define SLOWEST    16
+
+#define HELD_SPARE (size_t)(16u << 20)  /* bytes that a connection may hold beyond its largest request */
+#define HELD_SMALL (size_t)(256u << 10) /* who holds no more goes on when all together hold too much */
 
 struct connection {
     h2o_linklist_t link;
@@ -21,11 +27,18 @@ struct connection {
     uint64_t moved_at_ms;
     bool refused;           /* at the last look h2o waited for a write that was never queued */
     uint64_t partial_at_ms; /* since when half a request waits for its rest; 0: none does */
+    const char *partial;    /* where it begins: moves when h2o has consumed something */
+    size_t held;            /* bytes of unfinished requests */
+    uint32_t stream;        /* HTTP/2: the oldest stream whose request is not complete; 0: there is none */
+    size_t stream_held;     /* bytes of its body */
+    uint32_t stream_before; /* the same at the look before */
+    uint64_t stream_at_ms;  /* since when it is the oldest */
 };
 
 static void on_closed(uv_handle_t *handle)
 {
     struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, tcp, handle);
+    atomic_fetch_sub_explicit(&connection->loop->gateway->held, connection->held, memory_order_relaxed);
     h2o_linklist_unlink(&connection->link);
     atomic_fetch_sub_explicit(&connection->loop->gateway->connections, 1, memory_order_relaxed);
     free(connection);
@@ -47,6 +60,7 @@ void connections_accept(struct gateway_loop *loop)
     }
     uv_tcp_nodelay(&connection->tcp, 1);
     connection->sock = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
+    connection->sock->on_close.data = connection; /* without a callback of its own: for look_at_streams */
     h2o_accept(&loop->accept, connection->sock);
 }
 
@@ -88,25 +102,80 @@ static bool is_http2(h2o_socket_t *sock)
     return protocol.len == 2 && memcmp(protocol.base, "h2", 2) == 0;
 }
 
+/* A request on an HTTP/2 stream: what there is of it while it is not complete. */
+static int look_at_stream(h2o_req_t *req, void *data)
+{
+    const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    struct connection *connection = req->conn->callbacks->get_socket(req->conn)->on_close.data;
+    (void)data;
+    if (stream->state > H2O_HTTP2_STREAM_STATE_RECV_BODY) {
+        return 0;
+    }
+    size_t held = stream->_req_body != NULL ? stream->_req_body->size : 0;
+    connection->held += held;
+    if (connection->stream == 0 || stream->stream_id < connection->stream) {
+        connection->stream = stream->stream_id;
+        connection->stream_held = held;
+    }
+    return 0;
+}
+
+static void look_at_streams(struct gateway_loop *loop)
+{
+    loop->gateway->config.http2.callbacks.foreach_request(&loop->http, look_at_stream, NULL);
+}
+
+/* Since when has half a request been waiting for its rest? A frame of HTTP/2 that is always half there because frames
+ * and TLS records are cut differently begins anew with each one that h2o consumes. */
+static void look_at_input(struct connection *connection, uint64_t now)
+{
+    h2o_socket_t *sock = connection->sock;
+    size_t waiting = sock->_cb.read != NULL ? sock->input->size : 0;
+    bool anew =
+        connection->partial_at_ms == 0 || (is_http2(sock) && sock->input->bytes != connection->partial);
+    if (waiting == 0) {
+        connection->partial_at_ms = 0;
+    } else if (anew) {
+        connection->partial_at_ms = now;
+        connection->partial = sock->input->bytes;
+    }
+    connection->held += waiting;
+}
+
+/* Whether what began at `since_ms` and has brought `bytes` takes too long. */
+static bool is_slow(const struct connection *connection, uint64_t since_ms, size_t bytes, uint64_t now)
+{
+    return now - since_ms > connection->loop->gateway->settings.request_timeout_ms + bytes / SLOWEST;
+}
+
 static bool is_overdue(struct connection *connection, uint64_t now)
 {
     const struct gateway_settings *settings = &connection->loop->gateway->settings;
     h2o_socket_t *sock = connection->sock;
     uint64_t still_ms = now - connection->moved_at_ms;
     bool reading = sock->_cb.read != NULL, writing = sock->_cb.write != NULL;
-    size_t waiting = reading ? sock->input->size : 0;
-    if (waiting == 0) {
-        connection->partial_at_ms = 0;
-    } else if (connection->partial_at_ms == 0) {
-        connection->partial_at_ms = now;
-    } else if (now - connection->partial_at_ms > settings->request_timeout_ms + waiting / SLOWEST ||
-               still_ms > settings->request_timeout_ms) {
+    if (connection->partial_at_ms != 0 &&
+        (is_slow(connection, connection->partial_at_ms, sock->input->size, now) ||
+         still_ms > settings->request_timeout_ms)) {
+        return true;
+    }
+    if (connection->stream != 0 &&
+        is_slow(connection, connection->stream_at_ms, connection->stream_held, now)) {
         return true;
     }
     bool waits_for_client = writing || (reading && !is_http2(sock)); /* h2o has a timer for idle HTTP/2 */
     uint64_t patience = waits_for_client ? settings->idle_timeout_ms
                                          : settings->idle_timeout_ms + 20 * settings->rpc_deadline_ms;
     return still_ms > patience;
+}
+
+/* One connection may hold what its largest request needs; all together, in this process, what is configured. */
+static bool holds_too_much(const struct connection *connection, bool crowded)
+{
+    const struct gateway_settings *settings = &connection->loop->gateway->settings;
+    size_t most =
+        settings->attachment_max > settings->body_max ? settings->attachment_max : settings->body_max;
+    return connection->held > most + HELD_SPARE || (crowded && connection->held > HELD_SMALL);
 }
 
 /* After a read error uv_write() fails at once, without the callback that h2o has been promised. Give it at
@@ -126,15 +195,44 @@ static void end_refused_write(struct connection *connection)
     connection->refused = refused;
 }
 
-void connections_sweep(struct gateway_loop *loop)
+/* Count anew what all connections hold. */
+static void look(struct gateway_loop *loop, uint64_t now)
 {
-    uint64_t now = mirai_monotonic_ms();
+    size_t before = 0, after = 0;
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
+        before += connection->held;
+        connection->held = 0;
+        connection->stream = 0;
         int fd = descriptor(connection);
         if (fd >= 0 && connection->sock != NULL) {
             look_at_bytes(connection, fd, now);
-            if (is_overdue(connection, now)) {
+            look_at_input(connection, now);
+        }
+    }
+    look_at_streams(loop);
+    for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
+        struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
+        after += connection->held;
+        if (connection->stream != connection->stream_before) {
+            connection->stream_before = connection->stream;
+            connection->stream_at_ms = now;
+        }
+    }
+    atomic_fetch_add_explicit(&loop->gateway->held, after - before,
+                              memory_order_relaxed); /* may wrap: a difference */
+}
+
+void connections_sweep(struct gateway_loop *loop)
+{
+    uint64_t now = mirai_monotonic_ms();
+    look(loop, now);
+    bool crowded =
+        atomic_load_explicit(&loop->gateway->held, memory_order_relaxed) > loop->gateway->settings.held_max;
+    for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
+        struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
+        if (descriptor(connection) >= 0 && connection->sock != NULL) {
+            if (is_overdue(connection, now) || holds_too_much(connection, crowded)) {
                 cut(connection);
             }
             end_refused_write(connection); /* may end it: its memory stays until libuv has closed it */

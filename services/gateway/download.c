@@ -59,6 +59,20 @@ static void proceed(h2o_generator_t *self, h2o_req_t *req)
     exchange_call(exchange, MIRAI_METHOD_ID_attachment_read, mirai_buf_str(&loop->params), on_bytes);
 }
 
+/* part NULL: none that there is (RFC 9110 §15.5.17). */
+static void put_content_range(struct exchange *exchange, const struct download *part, uint64_t size)
+{
+    struct mirai_buf text = {0};
+    if (part != NULL) {
+        mirai_buf_printf(&text, "bytes %llu-%llu/%llu", (unsigned long long)part->next,
+                         (unsigned long long)part->last, (unsigned long long)size);
+    } else {
+        mirai_buf_printf(&text, "bytes */%llu", (unsigned long long)size);
+    }
+    response_header(exchange, H2O_TOKEN_CONTENT_RANGE, exchange_keep(exchange, mirai_buf_str(&text)));
+    mirai_buf_free(&text);
+}
+
 /* The part that the client asked for, as a header. Returns the status, or 416. */
 static int choose_range(struct exchange *exchange, struct download *download, uint64_t size,
                         struct mirai_str etag)
@@ -67,21 +81,18 @@ static int choose_range(struct exchange *exchange, struct download *download, ui
     struct mirai_str if_range = exchange_header(exchange, H2O_TOKEN_IF_RANGE);
     download->next = 0;
     download->last = size - 1;
-    if (range.len == 0 || (if_range.len > 0 && !header_none_match_has(if_range, etag))) {
+    if (range.len == 0 || exchange->is_head || (if_range.len > 0 && !header_if_range(if_range, etag))) {
         return 200;
     }
     int err = header_range(range, size, &download->next, &download->last);
     if (err == MIRAI_E_INVALID) {
+        put_content_range(exchange, NULL, size);
         return 416;
     }
     if (err != 0) {
         return 200;
     }
-    struct mirai_buf text = {0};
-    mirai_buf_printf(&text, "bytes %llu-%llu/%llu", (unsigned long long)download->next,
-                     (unsigned long long)download->last, (unsigned long long)size);
-    response_header(exchange, H2O_TOKEN_CONTENT_RANGE, exchange_keep(exchange, mirai_buf_str(&text)));
-    mirai_buf_free(&text);
+    put_content_range(exchange, download, size);
     return 206;
 }
 
@@ -100,9 +111,8 @@ static void start(struct exchange *exchange, const struct mirai_attachment *atta
 {
     struct download *download = exchange->state;
     h2o_req_t *req = exchange->req;
-    enum response_cache cache = RESPONSE_NO_STORE;
     int status = 200;
-    if (response_etag_of(exchange, attachment->sha256, &cache)) {
+    if (response_not_modified(exchange, attachment->sha256)) {
         return;
     }
     if (attachment->size > 0) {
@@ -112,15 +122,16 @@ static void start(struct exchange *exchange, const struct mirai_attachment *atta
         response_problem(exchange, PROBLEM_RANGE, NULL, (struct mirai_str){0});
         return;
     }
+    response_etag(exchange, attachment->sha256);
     put_headers(exchange, attachment);
     req->compress_hint = H2O_COMPRESS_HINT_DISABLE; /* ranges count the bytes as they are */
     if (attachment->size == 0) {
-        response_common_headers(exchange, cache, false);
+        response_common_headers(exchange, RESPONSE_REVALIDATE, false);
         response_send(exchange, 200, (struct mirai_str){0});
         return;
     }
     uint64_t length = download->last - download->next + 1;
-    response_common_headers(exchange, cache, false);
+    response_common_headers(exchange, RESPONSE_REVALIDATE, false);
     download->chunk = h2o_mem_alloc_pool(&req->pool, length < MIRAI_RPC_CHUNK ? length : MIRAI_RPC_CHUNK);
     response_start(exchange, status, length, &download->super);
     if (exchange->is_head) {

@@ -4,6 +4,13 @@
 
 #include <arpa/inet.h>
 
+void exchange_unsettled(const struct exchange *exchange)
+{
+    if (exchange->route != NULL && (exchange->route->flags & ROUTE_ACCESS) != 0) {
+        auth_changed(exchange->loop->gateway);
+    }
+}
+
 /* h2o ends the request: the client is gone, or the answer has been sent. */
 static void dispose(void *data)
 {
@@ -11,6 +18,7 @@ static void dispose(void *data)
     if (exchange->call != NULL) {
         mirai_rpc_cancel(exchange->call);
         exchange->call = NULL;
+        exchange_unsettled(exchange);
     }
     if (exchange->abandon != NULL) {
         exchange->abandon(exchange);
@@ -71,7 +79,7 @@ struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req)
     exchange->started_us = mirai_monotonic_us();
     exchange->is_head = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
     exchange->context.deadline_ms = exchange->started_us / 1000 + loop->gateway->settings.rpc_deadline_ms;
-    struct mirai_str language = exchange_header(exchange, H2O_TOKEN_ACCEPT_LANGUAGE);
+    struct mirai_str language = exchange_header_list(exchange, H2O_TOKEN_ACCEPT_LANGUAGE);
     struct mirai_str locale = loop->gateway->settings.locale;
     exchange->context.locale = language.len > 0 ? header_language(language, locale) : locale;
     make_trace(exchange);
@@ -88,6 +96,20 @@ struct mirai_str exchange_header(const struct exchange *exchange, const h2o_toke
     return at < 0 ? (struct mirai_str){0}
                   : (struct mirai_str){exchange->req->headers.entries[at].value.base,
                                        exchange->req->headers.entries[at].value.len};
+}
+
+struct mirai_str exchange_header_list(const struct exchange *exchange, const h2o_token_t *token)
+{
+    const h2o_headers_t *headers = &exchange->req->headers;
+    struct mirai_str list = exchange_header(exchange, token);
+    ssize_t at = list.data != NULL ? h2o_find_header(headers, token, -1) : -1;
+    while (at >= 0 && (at = h2o_find_header(headers, token, at)) >= 0) {
+        h2o_iovec_t more = headers->entries[at].value;
+        h2o_iovec_t joined = h2o_concat(&exchange->req->pool, h2o_iovec_init(list.data, list.len),
+                                        h2o_iovec_init(H2O_STRLIT(", ")), more);
+        list = (struct mirai_str){joined.base, joined.len};
+    }
+    return list;
 }
 
 struct mirai_str exchange_header_by_name(const struct exchange *exchange, const char *name)

@@ -29,6 +29,7 @@ struct gateway_settings {
     size_t attachment_max; /* bytes of an upload */
     int uploads_max;       /* uploads in flight in the whole process */
     int connections_max;   /* open connections in the whole process */
+    size_t held_max;       /* bytes of unfinished requests in the whole process */
     size_t cache_max;      /* bytes of kept answers in the whole process */
     uint64_t rpc_deadline_ms;
     uint64_t auth_cache_ms;
@@ -48,6 +49,7 @@ struct gateway {
     _Atomic int connections;            /* open, over all loops */
     _Atomic int requests;               /* being worked on, over all loops */
     _Atomic int uploads;                /* in flight, over all loops */
+    _Atomic size_t held;                /* bytes of unfinished requests at the last looks of all loops */
     _Atomic unsigned access_generation; /* counts changes of tokens, users, groups, spaces: caches of an older
                                            one are void */
     struct tls *tls;
@@ -72,12 +74,15 @@ struct gateway_loop {
     _Atomic bool drain;         /* stop accepting, finish what runs */
     _Atomic bool stop;          /* close everything, end the thread */
     _Atomic(SSL_CTX *) new_tls; /* to be used from now on; taken over */
+    _Atomic uint64_t beaten_ms; /* when the sweep last ran, monotonic: a loop that hangs shows */
     bool listening;
+    bool stopping; /* no new requests: what they would need is going away */
     bool stopped;
     h2o_linklist_t connections; /* of struct connection */
     struct mirai_rpc_client *clients[UPSTREAM_COUNT];
     struct auth_cache *auth;
     struct answers *answers;
+    struct mirai_pool *renderers;
     struct mirai_stamps *stamps; /* the store's; NULL: none that could be used */
     uint64_t stamps_due_ms;      /* when to look for them again */
     struct mirai_arena arena;    /* lists of parameters; emptied after each use */
@@ -119,6 +124,8 @@ struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req);
 
 /* Value of a request header, empty when absent; by_name for headers without an h2o token (lower case). */
 struct mirai_str exchange_header(const struct exchange *exchange, const h2o_token_t *token);
+/* Value of a header that is a list, its lines joined (RFC 9110 §5.3). */
+struct mirai_str exchange_header_list(const struct exchange *exchange, const h2o_token_t *token);
 struct mirai_str exchange_header_by_name(const struct exchange *exchange, const char *name);
 
 /* The body; empty when there is none. */
@@ -133,6 +140,8 @@ struct mirai_str exchange_keep(struct exchange *exchange, struct mirai_str bytes
 /* Call the method's daemon for this exchange; callback(exchange, reply) must begin with exchange_called(). */
 void exchange_call(struct exchange *exchange, enum mirai_method_id id, struct mirai_str params,
                    mirai_rpc_cb callback);
+/* Nobody knows whether the store did what it was called for: what is kept of rights may be old. */
+void exchange_unsettled(const struct exchange *exchange);
 static inline struct exchange *exchange_called(void *data)
 {
     struct exchange *exchange = data;
@@ -187,6 +196,8 @@ void response_not_allowed(struct exchange *exchange, unsigned methods);
 
 /* String member of a daemon's result, empty when it has none. */
 struct mirai_str response_text_of(struct mirai_str result, const char *key);
+/* Whether If-None-Match says that the client has this already: then it was told so. */
+bool response_not_modified(struct exchange *exchange, struct mirai_str etag);
 /* ETag (copied; nothing when empty), and for a GET also If-None-Match: true when the client has this already
  * and was told so. */
 bool response_etag_of(struct exchange *exchange, struct mirai_str etag, enum response_cache *cache);
@@ -230,7 +241,9 @@ void openapi_init(struct mirai_str cookie);
 struct mirai_str openapi_text(void);
 void static_init(void);
 void render_init(void);
-/* Markdown as safe HTML, zero-terminated; free() it. Any thread. */
+/* The worker that renders what is asked for on this loop. NULL when it cannot be made. */
+struct mirai_pool *render_pool_new(uv_loop_t *loop);
+/* Markdown as safe HTML, zero-terminated; free() it. Any thread; one text at a time. */
 char *render_html(struct mirai_str markdown);
 
 /* ------------------------------------------------------------------ auth.c */
@@ -264,6 +277,8 @@ void traffic_answered(struct exchange *exchange, size_t bytes);
 int listener_start(struct gateway *gateway);
 void listener_drain(struct gateway *gateway);
 bool listener_busy(const struct gateway *gateway);
+/* A loop has not come round for seconds. */
+bool listener_hangs(const struct gateway *gateway);
 void listener_stop(struct gateway *gateway); /* blocks until the threads have ended */
 /* All loops use new certificates for new connections. */
 void listener_set_tls(struct gateway *gateway);

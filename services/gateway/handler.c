@@ -58,7 +58,7 @@ static int check_form(const struct exchange *exchange)
         return MIRAI_E_TOO_LARGE;
     }
     if (exchange->route->handle == handle_rpc && exchange->route->status != 204 &&
-        !header_accepts(exchange_header(exchange, H2O_TOKEN_ACCEPT), "application", "json")) {
+        !header_accepts(exchange_header_list(exchange, H2O_TOKEN_ACCEPT), "application", "json")) {
         return MIRAI_E_NOT_ACCEPTABLE;
     }
     if (exchange->route->method != ROUTE_GET) {
@@ -75,6 +75,10 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     (void)self;
     struct exchange *exchange = exchange_new(gateway_loop_of(req), req);
     unsigned allowed = 0;
+    if (exchange->loop->stopping) {
+        response_problem(exchange, PROBLEM_UNAVAILABLE, NULL, (struct mirai_str){0});
+        return 0;
+    }
     enum problem broken = check_head(req);
     if (broken != PROBLEM_NONE) {
         response_problem(exchange, broken, NULL, (struct mirai_str){0});
@@ -119,6 +123,6 @@ void handler_register(struct gateway *gateway, h2o_pathconf_t *path)
     h2o_compress_args_t compress = {.min_size = 2048, .gzip = {.quality = 4}, .brotli = {.quality = -1}};
     h2o_handler_t *handler = h2o_create_handler(path, sizeof(*handler));
     handler->on_req = on_request;
+    response_register_filter(gateway, path); /* the last one that is registered runs first */
     h2o_compress_register(path, &compress);
-    response_register_filter(gateway, path);
 }

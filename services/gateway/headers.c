@@ -128,6 +128,16 @@ struct mirai_str header_media_type(struct mirai_str content_type)
 
 /* ------------------------------------------------------------------ conditions */
 
+/* A compressed answer's tag, as response.c gives it, names the same version as the plain one. */
+static struct mirai_str without_encoding(struct mirai_str tag)
+{
+    size_t len = sizeof(HEADER_GZIP_SUFFIX) - 1;
+    if (tag.len > len && memcmp(tag.data + tag.len - len, HEADER_GZIP_SUFFIX, len) == 0) {
+        tag.len -= len;
+    }
+    return tag;
+}
+
 /* Take one entity tag from the front: W/"…" or "…". False at malformed bytes. */
 static bool take_etag(struct mirai_str *rest, struct mirai_str *tag, bool *weak)
 {
@@ -141,7 +151,7 @@ static bool take_etag(struct mirai_str *rest, struct mirai_str *tag, bool *weak)
     if (end == NULL) {
         return false;
     }
-    *tag = (struct mirai_str){s.data + 1, (size_t)(end - s.data) - 1};
+    *tag = without_encoding((struct mirai_str){s.data + 1, (size_t)(end - s.data) - 1});
     s = header_trim((struct mirai_str){end + 1, s.len - (size_t)(end + 1 - s.data)});
     if (s.len > 0 && s.data[0] != ',') {
         return false;
@@ -178,6 +188,13 @@ int header_if_match(struct mirai_str if_match, struct mirai_str *etag)
         return MIRAI_E_INVALID;
     }
     return weak ? MIRAI_E_PRECONDITION : 0;
+}
+
+bool header_if_range(struct mirai_str if_range, struct mirai_str etag)
+{
+    struct mirai_str s = header_trim(if_range);
+    return s.len == etag.len + 2 && s.data[0] == '"' && s.data[s.len - 1] == '"' &&
+           memcmp(s.data + 1, etag.data, etag.len) == 0;
 }
 
 int header_range(struct mirai_str range, uint64_t size, uint64_t *first, uint64_t *last)

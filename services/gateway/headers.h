@@ -26,6 +26,12 @@ struct mirai_str header_media_type(struct mirai_str content_type);
 /* Whether If-None-Match (RFC 9110 §13.1.2, weak comparison) holds this tag (without quotes). */
 bool header_none_match_has(struct mirai_str if_none_match, struct mirai_str etag);
 
+/* Added to the tag of an answer that is compressed: other bytes, another strong tag (RFC 9110 §8.8.3.3). */
+#define HEADER_GZIP_SUFFIX "-gzip"
+
+/* Whether If-Range is exactly this strong tag (RFC 9110 §13.1.5); dates never match. */
+bool header_if_range(struct mirai_str if_range, struct mirai_str etag);
+
 /* The one strong tag of If-Match, without quotes, or "*". 0; MIRAI_E_PRECONDITION for a weak tag, which never
  * matches (RFC 9110 §13.1.1); MIRAI_E_INVALID for anything else. */
 int header_if_match(struct mirai_str if_match, struct mirai_str *etag);

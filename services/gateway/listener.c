@@ -1,5 +1,6 @@
 #include "libcommon/config.h"
 #include "libcommon/log.h"
+#include "libcommon/pool.h"
 #include "libcommon/stamps.h"
 #include "libcommon/thread.h"
 #include "libcommon/time.h"
@@ -12,6 +13,7 @@
 
 #define BACKLOG  1024
 #define CLOSE_MS 500
+#define HANGS_MS 5000 /* a loop that has not come round for so long serves nobody */
 
 static const char *const upstream_names[UPSTREAM_COUNT] = {
     [UPSTREAM_STORE] = "knowledge-store", [UPSTREAM_SEARCH] = "search-index", [UPSTREAM_BACKUP] = "backup",
@@ -100,7 +102,9 @@ static void on_wake(uv_async_t *async)
 
 static void on_sweep(uv_timer_t *timer)
 {
-    connections_sweep(timer->data);
+    struct gateway_loop *loop = timer->data;
+    atomic_store(&loop->beaten_ms, mirai_monotonic_ms());
+    connections_sweep(loop);
 }
 
 static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t cache_max)
@@ -115,6 +119,10 @@ static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t 
     h2o_context_init(&loop->http, &loop->uv, &gateway->config);
     loop->auth = auth_cache_new();
     loop->answers = answers_new(cache_max);
+    loop->renderers = render_pool_new(&loop->uv);
+    if (loop->renderers == NULL) {
+        return MIRAI_E_INTERNAL;
+    }
     uv_async_init(&loop->uv, &loop->wake, on_wake);
     loop->wake.data = loop;
     uv_timer_init(&loop->uv, &loop->sweep);
@@ -151,6 +159,7 @@ static void close_loop(struct gateway_loop *loop)
 {
     close_listener(loop);
     uv_run(&loop->uv, UV_RUN_NOWAIT); /* a GOAWAY on its way */
+    loop->stopping = true;
     for (enum upstream upstream = 0; upstream < UPSTREAM_COUNT; upstream++) {
         if (loop->clients[upstream] != NULL) {
             mirai_rpc_client_free(
@@ -160,6 +169,9 @@ static void close_loop(struct gateway_loop *loop)
     }
     connections_close(loop);
     run_until_closed(loop);
+    if (loop->renderers != NULL) {
+        mirai_pool_free(loop->renderers);
+    }
     uv_close((uv_handle_t *)&loop->sweep, NULL);
     uv_close((uv_handle_t *)&loop->wake, NULL);
     if (h2o_linklist_is_empty(&loop->connections)) {
@@ -241,6 +253,18 @@ void listener_drain(struct gateway *gateway)
 bool listener_busy(const struct gateway *gateway)
 {
     return atomic_load(&gateway->requests) > 0;
+}
+
+bool listener_hangs(const struct gateway *gateway)
+{
+    uint64_t now = mirai_monotonic_ms();
+    for (size_t i = 0; i < gateway->loops_count; i++) {
+        uint64_t beaten = atomic_load(&gateway->loops[i].beaten_ms);
+        if (beaten != 0 && beaten + HANGS_MS < now) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void listener_stop(struct gateway *gateway)

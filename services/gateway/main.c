@@ -34,6 +34,7 @@ static struct gateway_settings read_settings(void)
         .attachment_max = mirai_config_size(MIRAI_CONFIG_ATTACHMENT_MAX_BYTES),
         .uploads_max = (int)mirai_config_int(MIRAI_CONFIG_UPLOADS_MAX),
         .connections_max = (int)mirai_config_int(MIRAI_CONFIG_CONNECTIONS_MAX),
+        .held_max = mirai_config_size(MIRAI_CONFIG_BODIES_MAX_BYTES),
         .cache_max = mirai_config_size(MIRAI_CONFIG_GATEWAY_CACHE_BYTES),
         .rpc_deadline_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_RPC_DEADLINE_MS),
         .auth_cache_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_AUTH_CACHE_MS),
@@ -124,6 +125,17 @@ static size_t status(struct mirai_runtime *runtime, struct mirai_buf *pairs)
     return 3;
 }
 
+static bool hangs(struct mirai_runtime *runtime)
+{
+    (void)runtime;
+    return listener_hangs(&gateway);
+}
+
+static int health(struct mirai_runtime *runtime)
+{
+    return hangs(runtime) ? MIRAI_E_DEADLINE : 0;
+}
+
 static const struct mirai_rpc_method methods[] = {{NULL, NULL}};
 
 static const struct mirai_service service = {
@@ -135,6 +147,8 @@ static const struct mirai_service service = {
     .busy = busy,
     .stop = stop,
     .status = status,
+    .hangs = hangs,
+    .health = health,
 };
 
 #ifdef __SANITIZE_ADDRESS__

@@ -209,22 +209,30 @@ struct mirai_str response_text_of(struct mirai_str result, const char *key)
     return text;
 }
 
+bool response_not_modified(struct exchange *exchange, struct mirai_str etag)
+{
+    struct mirai_str condition = exchange_header_list(exchange, H2O_TOKEN_IF_NONE_MATCH);
+    if (condition.len == 0 || !header_none_match_has(condition, etag)) {
+        return false;
+    }
+    response_etag(exchange, etag);
+    response_empty(exchange, 304, RESPONSE_REVALIDATE);
+    return true;
+}
+
 bool response_etag_of(struct exchange *exchange, struct mirai_str etag, enum response_cache *cache)
 {
     if (etag.len == 0) {
         return false;
     }
+    if (exchange->route->method == ROUTE_GET) {
+        *cache = RESPONSE_REVALIDATE;
+        if (response_not_modified(exchange, etag)) {
+            return true;
+        }
+    }
     response_etag(exchange, etag);
-    if (exchange->route->method != ROUTE_GET) {
-        return false;
-    }
-    *cache = RESPONSE_REVALIDATE;
-    struct mirai_str condition = exchange_header(exchange, H2O_TOKEN_IF_NONE_MATCH);
-    if (condition.len == 0 || !header_none_match_has(condition, etag)) {
-        return false;
-    }
-    response_empty(exchange, 304, RESPONSE_REVALIDATE);
-    return true;
+    return false;
 }
 
 /* ------------------------------------------------------------------ problems */
@@ -264,6 +272,9 @@ void response_rpc_error(struct exchange *exchange, const struct mirai_rpc_reply 
     struct mirai_buf detail = {0};
     enum problem problem =
         problem_of_error(reply->status == MIRAI_E_CANCELLED ? MIRAI_E_UNAVAILABLE : reply->status);
+    if (reply->error.len == 0) {
+        exchange_unsettled(exchange); /* not the store's own word */
+    }
     if (problem != PROBLEM_INTERNAL && reply->error.len > 0) {
         if (mirai_mp_find(reply->error, "message", &raw) == 0) {
             struct mirai_mp mp = mirai_mp(raw);
@@ -320,6 +331,17 @@ static bool is_from_h2o(const h2o_req_t *req)
     return req->res.status >= 400 && req->res.headers.size == 1;
 }
 
+/* Other bytes than the plain answer's, so another strong tag. The filter that compresses has run before. */
+static void tag_encoding(h2o_req_t *req)
+{
+    ssize_t at = h2o_find_header(&req->res.headers, H2O_TOKEN_ETAG, -1);
+    if (at >= 0 && h2o_find_header(&req->res.headers, H2O_TOKEN_CONTENT_ENCODING, -1) >= 0) {
+        h2o_iovec_t *value = &req->res.headers.entries[at].value;
+        *value = h2o_concat(&req->pool, h2o_iovec_init(value->base, value->len - 1),
+                            h2o_iovec_init(H2O_STRLIT(HEADER_GZIP_SUFFIX "\"")));
+    }
+}
+
 static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 {
     (void)self;
@@ -341,6 +363,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
         put_common(req, exchange_id(exchange), RESPONSE_NO_STORE, false);
         traffic_answered(exchange, body.len);
     }
+    tag_encoding(req);
     h2o_setup_next_ostream(req, slot);
 }
 

@@ -47,7 +47,12 @@ class Attachments(Case):
         self.assertEqual(part.headers["Content-Range"], f"bytes 1000-1999/{len(content)}")
         tail = self.expect(self.client.request("GET", path, headers={"Range": "bytes=-10"}), 206)
         self.assertEqual(tail.body, content[-10:])
-        self.expect(self.client.request("GET", path, headers={"Range": f"bytes={len(content)}-"}), 416)
+        beyond = self.expect(self.client.request("GET", path, headers={"Range": f"bytes={len(content)}-"}), 416)
+        self.assertEqual((beyond.headers["Content-Range"], beyond.etag), (f"bytes */{len(content)}", None))
+        self.expect(self.client.request("HEAD", path, headers={"Range": "bytes=0-9"}), 200)
+        etag = self.client.get(path).etag
+        for value, status in ((etag, 206), (f"W/{etag}", 200), ("*", 200), ('"other"', 200)):
+            self.expect(self.client.request("GET", path, headers={"Range": "bytes=0-9", "If-Range": value}), status)
         self.expect(self.client.request("GET", path, headers={"Range": "lines=1-2"}), 200)
 
     def test_list_describe_and_remove(self):

@@ -42,6 +42,18 @@ class Conditional(Case):
         self.expect_problem(client.patch(path, {"title": "x"}, '"' + "x" * 300 + '"'), (400, 412, 422))
 
 
+class Lists(Case):
+    def test_lines_of_the_same_name_are_one_list(self):
+        path = f"/api/v1/articles/{stack.article()['id']}"
+        lines = lambda *values: [argument for value in values for argument in ("-H", value)]
+        ask = lambda *values: stack.curl("-o", "/dev/null", "-w", "%{http_code}", "-H", f"Authorization: Bearer {stack.admin_token}",
+                                         *lines(*values), f"{stack.url}{path}").stdout.decode()
+        self.assertEqual(ask("Accept: text/html", "Accept: application/json"), "200")
+        self.assertEqual(ask("Accept: text/html", "Accept: image/png"), "406")
+        etag = stack.client().get(path).etag
+        self.assertEqual(ask('If-None-Match: "other"', f"If-None-Match: {etag}"), "304")
+
+
 class Methods(Case):
     def test_head_has_the_headers_of_get_without_body(self):
         client = stack.client()
@@ -120,6 +132,11 @@ class Answers(Case):
         packed = self.expect(client.request("GET", path, headers={"Accept-Encoding": "gzip"}), 200)
         self.assertEqual(packed.headers["Content-Encoding"], "gzip")
         self.assertEqual(gzip.decompress(packed.body), plain.body)
+        self.assertNotEqual(packed.etag, plain.etag)  # other bytes, another strong tag …
+        for etag in (packed.etag, plain.etag):  # … of the same version
+            self.expect(client.request("GET", path, headers={"Accept-Encoding": "gzip", "If-None-Match": etag}), 304)
+        self.expect(client.patch(path, {"summary_technical": "圧縮"}, packed.etag), 200)
+        plain = self.expect(client.get(path), 200)
         self.assertLess(len(packed.body), len(plain.body) / 4)
         self.assertIn("accept-encoding", (packed.headers["Vary"] or "").lower())
         refused = self.expect(client.request("GET", path, headers={"Accept-Encoding": "gzip;q=0"}), 200)

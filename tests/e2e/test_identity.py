@@ -225,6 +225,13 @@ class Accounts(Case):
         stack.make_user("Suzuki", "viewer")
         self.expect_problem(stack.client().post("/api/v1/users", {"name": "suzuki", "role": "viewer", "password": "long enough"}), 409)
 
+    def test_the_longest_name_in_any_script_can_work(self):
+        name = "漢" * 99 + "𠮷"
+        user_id, token = stack.make_user(name, "editor")
+        client = stack.client(token)
+        self.assertEqual(self.expect(client.get("/api/v1/users/me"), 200).json["name"], name)
+        self.expect(client.post("/api/v1/articles", {"title": "長い名前", "type": "other", "body": ""}), 201)
+
     def test_no_answer_carries_a_password_or_hash(self):
         for path in ("/api/v1/users", "/api/v1/users/1", "/api/v1/users/me", "/api/v1/tokens"):
             body = stack.client().get(path).body

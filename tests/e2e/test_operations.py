@@ -1,9 +1,12 @@
 """What an operator does: metrics, backup and restore, import and export, status, log level, start and stop."""
 
+import concurrent.futures
 import http.client
 import json
 import pathlib
+import signal
 import subprocess
+import threading
 import time
 import unittest
 
@@ -230,6 +233,37 @@ class Daemons(Case):
         stack.start()
         measured("start to ready", f"{time.monotonic() - started:.2f} s")
         self.expect(stack.client().get(f"/api/v1/articles/{article['id']}"), 200)
+
+    def test_stop_under_load_is_orderly_too(self):
+        with Stack() as busy:
+            article = f"/api/v1/articles/{busy.article()['id']}"
+            done = threading.Event()
+
+            def ask(path):
+                count = 0
+                while not done.is_set():
+                    client = busy.client(timeout=3)
+                    try:
+                        while not done.is_set():
+                            client.get(path)
+                            count += 1
+                    except (OSError, http.client.HTTPException):
+                        client.close()
+                        time.sleep(0.01)
+                return count
+
+            with concurrent.futures.ThreadPoolExecutor(24) as pool:
+                askers = [pool.submit(ask, path) for path in ("/ready", article, "/api/v1/status", f"{article}/render") * 6]
+                for _ in range(4):
+                    time.sleep(0.5)
+                    pid = busy.kill("gateway", signal.SIGTERM)
+                    wait_for(lambda: busy.pid("gateway") not in (None, pid), 8, "the gateway's return")
+                done.set()
+                self.assertGreater(sum(asker.result() for asker in askers), 100)
+            ends = [line for line in busy.log_lines() if line.get("daemon") == "gateway" and "exit_code" in line]
+            self.assertGreaterEqual(len(ends), 4)
+            self.assertEqual({(line.get("exit_code"), line.get("signal", 0)) for line in ends}, {(0, 0)}, ends)
+            busy.may_restart = True
 
     def test_a_wrong_setting_stops_the_start_and_says_why(self):
         from stack import BIN

@@ -68,6 +68,34 @@ static void none_match_compares_weakly(void **state)
     assert_false(header_none_match_has(mirai_str("\"a\" \"e.3\""), tag));
 }
 
+static void compressed_answers_have_the_plain_ones_version(void **state)
+{
+    (void)state;
+    struct mirai_str tag;
+    assert_true(header_none_match_has(mirai_str("\"e.3-gzip\""), MIRAI_STR("e.3")));
+    assert_int_equal(header_if_match(mirai_str("\"e.3-gzip\""), &tag), 0);
+    assert_str(tag, "e.3");
+    assert_int_equal(header_if_match(mirai_str("\"-gzip\""), &tag), 0); /* no suffix of anything */
+}
+
+static void if_range_is_exactly_the_strong_tag(void **state)
+{
+    static const char *const others[] = {"W/\"e.3\"",
+                                         "*",
+                                         "e.3",
+                                         "\"e.3\", \"e.3\"",
+                                         "\"e.4\"",
+                                         "\"\"",
+                                         "",
+                                         "\"",
+                                         "Tue, 15 Nov 1994 12:45:26 GMT"};
+    (void)state;
+    assert_true(header_if_range(mirai_str(" \"e.3\" "), MIRAI_STR("e.3")));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_false(header_if_range(mirai_str(others[i]), MIRAI_STR("e.3")));
+    }
+}
+
 static void if_match_is_one_strong_tag(void **state)
 {
     (void)state;
@@ -229,6 +257,8 @@ int main(void)
         cmocka_unit_test(accept_takes_the_most_specific_range),
         cmocka_unit_test(media_type_has_no_parameters),
         cmocka_unit_test(none_match_compares_weakly),
+        cmocka_unit_test(compressed_answers_have_the_plain_ones_version),
+        cmocka_unit_test(if_range_is_exactly_the_strong_tag),
         cmocka_unit_test(if_match_is_one_strong_tag),
         cmocka_unit_test(cookie_is_found_by_its_whole_name),
         cmocka_unit_test(bearer_takes_our_tokens_only),

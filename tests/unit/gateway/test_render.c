@@ -2,6 +2,7 @@
 #include "tests/unit/gateway/test.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static bool contains(const char *markdown, const char *wanted)
 {
@@ -58,11 +59,33 @@ static void nothing_active_gets_through(void **state)
     }
 }
 
+/* Autolinks cost quadratic time in a word without end; without them the text is shown all the same. */
+static void hostile_words_cost_no_time(void **state)
+{
+    static const char *const words[] = {"www._", "a:", "a@"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct mirai_buf text = {0};
+        while (text.len < 1000000) {
+            mirai_buf_append_str(&text, mirai_str(words[i]));
+        }
+        clock_t before = clock();
+        char *html = render_html(mirai_buf_str(&text));
+        assert_true(clock() - before < 5 * CLOCKS_PER_SEC); /* minutes, were they looked for */
+        assert_true(strlen(html) > text.len);
+        free(html);
+        mirai_buf_free(&text);
+    }
+    assert_true(
+        contains("see www.example.com/障害 and https://example.com/a?b=c", "href=\"http://www.example.com/"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(markdown_becomes_html),
         cmocka_unit_test(nothing_active_gets_through),
+        cmocka_unit_test(hostile_words_cost_no_time),
     };
     return cmocka_run_group_tests(tests, init, NULL);
 }

@@ -105,10 +105,18 @@ static void test_endpoints_and_schedules(void **state)
 {
     (void)state;
     load_good(
-        ENVIRONMENT("MIRAI_STORE_ENDPOINTS=ipc:///run/a.sock,tcp://127.0.0.1:7000#10,tls+tcp://db:1#1000",
+        ENVIRONMENT("MIRAI_STORE_ENDPOINTS=ipc:///run/a.sock,tcp://127.0.0.1:7000#10,tcp://[::1]:1#1000",
                     "MIRAI_BACKUP_DAILY=23:59", "MIRAI_BACKUP_WEEKLY=off"));
     load_good(ENVIRONMENT("MIRAI_BACKUP_DAILY=off", "MIRAI_BACKUP_WEEKLY=Fri 00:00"));
     load_bad("MIRAI_STORE_ENDPOINTS=http://a", "MIRAI_STORE_ENDPOINTS: \"http://a\"", "tcp://HOST:PORT");
+    load_bad("MIRAI_STORE_ENDPOINTS=tcp://nohost", "tcp://nohost", "tcp://HOST:PORT");
+    load_bad("MIRAI_STORE_ENDPOINTS=tcp://:7000", "tcp://:7000", "tcp://HOST:PORT");
+    load_bad("MIRAI_STORE_ENDPOINTS=tcp://host:70000", "70000", "tcp://HOST:PORT");
+    load_bad("MIRAI_STORE_ENDPOINTS=ipc://relative", "ipc://relative", "ipc://PATH");
+    load_bad("MIRAI_STORE_ENDPOINTS=ipc:///"
+             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+             "aaaa", "ipc://PATH"); /* longer than an address of a socket may be */
     load_bad("MIRAI_STORE_ENDPOINTS=ipc:///a,", "MIRAI_STORE_ENDPOINTS", "comma-separated");
     load_bad("MIRAI_STORE_ENDPOINTS=ipc://", "MIRAI_STORE_ENDPOINTS", "ipc://");
     load_bad("MIRAI_SEARCH_ENDPOINTS=ipc:///a#0", "MIRAI_SEARCH_ENDPOINTS", "1..1000");
