@@ -35,13 +35,14 @@ static struct node *find_literal(const struct node *parent, struct mirai_str seg
 
 static struct node *add_literal(struct node *parent, struct mirai_str segment)
 {
-    struct node *child = find_literal(parent, segment);
-    if (child == NULL && (child = node_new()) != NULL) {
-        child->literal = segment;
-        child->next_sibling = parent->first_child;
-        parent->first_child = child;
+    struct node **child = &parent->first_child; /* in the order of the table: what is asked for most stands first */
+    while (*child != NULL && !mirai_str_eq((*child)->literal, segment)) {
+        child = &(*child)->next_sibling;
     }
-    return child;
+    if (*child == NULL && (*child = node_new()) != NULL) {
+        (*child)->literal = segment;
+    }
+    return *child;
 }
 
 static struct node *add_parameter(struct node *parent, struct route_plan *plan, struct mirai_str name)
