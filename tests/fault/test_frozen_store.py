@@ -82,9 +82,10 @@ class FrozenStore(Case):
         watchers = [threading.Thread(target=watch, args=("/health", health)),
                     threading.Thread(target=watch, args=("/api/v1/search?q=%E5%87%8D%E7%B5%90", searches))]
         answers = []
+        for thread in watchers:
+            thread.start()
+        wait_for(lambda: len(health) > 3 and len(searches) > 3, 5, "answers before the freeze")
         with self.frozen():
-            for thread in watchers:
-                thread.start()
             for _ in range(3):  # from the second round on the gateway knows that the store does not answer
                 answers += self.side_by_side(ask, CONNECTIONS)
             over.set()

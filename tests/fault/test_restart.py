@@ -1,7 +1,6 @@
 """Orderly restarts under load, and search replicas that come and go."""
 
 import contextlib
-import os
 import pathlib
 import re
 import signal

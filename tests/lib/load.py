@@ -7,9 +7,9 @@ import contextlib
 import hashlib
 import http.client
 import multiprocessing
-import os
 import random
 import re
+import secrets
 import threading
 import time
 import traceback
@@ -280,7 +280,7 @@ class Load:
         self.events, self.wrong, self.lost, self.ids, self.acknowledged = [], [], [], {}, Counter()
         for number in range(processes):
             ours, theirs = context.Pipe()
-            worker = Worker(stack, f"{os.getpid()} {number}", connections // processes, pause)
+            worker = Worker(stack, f"{secrets.token_hex(4)} {number}", connections // processes, pause)
             self.pipes.append(ours)
             self.processes.append(context.Process(target=worker.run, args=(self.stop_event, self.verify_event, theirs), daemon=True))
 
