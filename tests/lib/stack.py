@@ -212,7 +212,11 @@ class Stack:
              "-keyout", tls / "new.key", "-out", tls / "new.pem"], check=True, capture_output=True)
         (tls / "new.key").rename(tls / "server.key")
         (tls / "new.pem").rename(tls / "server.pem")
-        self.tls = ssl.create_default_context(cafile=str(tls / "server.pem"))
+        self.tls = ssl.create_default_context(cafile=str(self.tls_file))
+
+    @property
+    def tls_file(self):
+        return self.dir / "tls" / "server.pem"
 
     def start(self):
         self.log = open(self.dir / "daemons.log", "ab")
@@ -346,6 +350,10 @@ class Stack:
                 with contextlib.suppress(OSError):
                     found[os.path.basename(os.readlink(f"/proc/{pid}/exe")).removeprefix("mirai-")] = pid
         return found
+
+    def memory(self, daemon):
+        """Resident bytes of a daemon."""
+        return int(pathlib.Path(f"/proc/{self.pid(daemon)}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def kill(self, daemon, sig=signal.SIGKILL):
         pid = wait_for(lambda: self.pid(daemon), 10, f"{daemon} running")
