@@ -86,6 +86,9 @@ void mirai_rpc_fail(struct mirai_rpc_request *request, int err, const char *mess
 /* The same with extra members: `details` = bytes of a MessagePack map whose pairs are added to the error. */
 void mirai_rpc_fail_with(struct mirai_rpc_request *request, int err, const char *message,
                          struct mirai_str details);
+/* Nothing was done because this instance cannot answer yet: the client asks another one, or waits for one until the call's
+ * deadline, and takes this one for away until its service.health says "ok". */
+void mirai_rpc_decline(struct mirai_rpc_request *request, const char *message);
 
 size_t mirai_rpc_server_pending(const struct mirai_rpc_server *server); /* requests not yet answered */
 void mirai_rpc_server_drain(

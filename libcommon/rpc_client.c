@@ -8,7 +8,7 @@
 #define DEADLINE_MAX_MS 3600000
 #define BYTES_MAX       (64u << 20) /* of calls that have not ended */
 #define KEEP_MAX        (8u << 10)  /* capacity that a free call keeps */
-#define PROBE_EVERY_MS  200
+#define PROBE_EVERY_MS  50
 #define TRACEPARENT_LEN 55
 
 /* ------------------------------------------------------------------ work at the end of a loop turn */

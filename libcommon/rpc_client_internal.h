@@ -78,6 +78,7 @@ struct rpc_instance {
     uint64_t probe_until_ms; /* a probe is under way */
     bool ejected;
     bool draining; /* said so: no new calls until it is back */
+    bool unready;  /* said so: no new calls until a probe finds it well */
     bool retired;  /* its socket has vanished: closed when nothing is outstanding */
 };
 
@@ -97,7 +98,8 @@ void rpc_instance_move_calls(struct rpc_instance *instance, bool lost);
 void rpc_instance_probe_all(struct mirai_rpc_client *client);
 static inline bool rpc_instance_usable(const struct rpc_instance *instance)
 {
-    return instance->pipe != 0 && !instance->ejected && !instance->draining && !instance->retired;
+    return instance->pipe != 0 && !instance->ejected && !instance->draining && !instance->unready &&
+           !instance->retired;
 }
 
 /* ------------------------------------------------------------------ rpc_client.c */

@@ -103,8 +103,14 @@ static bool map_pairs(struct mirai_str map, uint32_t *count, struct mirai_str *p
     return true;
 }
 
+const char *const rpc_elsewhere_names[] = {
+    [RPC_HERE] = NULL,
+    [RPC_DRAINING] = "draining",
+    [RPC_UNREADY] = "unready",
+};
+
 void rpc_response_error(struct mirai_buf *buf, uint32_t msgid, int err, const char *message,
-                        struct mirai_str details, bool draining)
+                        struct mirai_str details, enum rpc_elsewhere elsewhere)
 {
     unsigned char head[RPC_RESPONSE_HEAD];
     uint32_t extra = 0;
@@ -114,15 +120,15 @@ void rpc_response_error(struct mirai_buf *buf, uint32_t msgid, int err, const ch
     }
     rpc_response_head(head, msgid);
     mirai_buf_append(buf, head, RPC_RESPONSE_HEAD - 1);
-    mirai_mp_write_map(buf, 1 + (message != NULL) + draining + extra);
+    mirai_mp_write_map(buf, 1 + (message != NULL) + (elsewhere != RPC_HERE) + extra);
     mirai_mp_write_cstr(buf, "code");
     mirai_mp_write_cstr(buf, mirai_error_slug(err));
     if (message != NULL) {
         mirai_mp_write_cstr(buf, "message");
         mirai_mp_write_cstr(buf, message);
     }
-    if (draining) {
-        mirai_mp_write_cstr(buf, "draining");
+    if (elsewhere != RPC_HERE) {
+        mirai_mp_write_cstr(buf, rpc_elsewhere_names[elsewhere]);
         mirai_mp_write_bool(buf, true);
     }
     if (extra > 0) {

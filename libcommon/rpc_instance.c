@@ -226,10 +226,25 @@ void rpc_instance_strike(struct rpc_instance *instance)
     }
 }
 
+/* Any frame that comes back un-ejects: see on_message. Being ready takes an answer that says so. */
 static void on_probe_reply(void *data, const struct mirai_rpc_reply *reply)
 {
-    (void)data; /* any frame that comes back un-ejects: see on_message */
-    (void)reply;
+    struct rpc_instance *instance = data; /* is there as long as it answers */
+    struct mirai_str raw, status = {0};
+    if (reply->status != 0) {
+        return;
+    }
+    instance->probe_until_ms = 0;
+    if (!instance->unready || mirai_mp_find(reply->result, "status", &raw) != 0) {
+        return;
+    }
+    struct mirai_mp mp = mirai_mp(raw);
+    if (mirai_mp_read_str(&mp, &status) == 0 && mirai_str_eq(status, mirai_str(mirai_error_slug(0)))) {
+        instance->unready = false;
+        mirai_log(INFO, "instance is ready", MIRAI_LOG_Z("upstream", instance->client->service),
+                  MIRAI_LOG_Z("upstream_instance", instance->endpoint.name));
+        rpc_client_wake_waiting(instance->client);
+    }
 }
 
 void rpc_instance_probe_all(struct mirai_rpc_client *client)
@@ -238,7 +253,7 @@ void rpc_instance_probe_all(struct mirai_rpc_client *client)
     bool more = false;
     for (struct rpc_list *node = client->instances.next; node != &client->instances; node = node->next) {
         struct rpc_instance *instance = RPC_LIST_OWNER(node, struct rpc_instance, link);
-        if (!instance->ejected) {
+        if (!instance->ejected && !instance->unready) {
             continue;
         }
         more = true;
@@ -246,7 +261,7 @@ void rpc_instance_probe_all(struct mirai_rpc_client *client)
             struct mirai_context context = {.deadline_ms = now_ms + PROBE_MS, .principal = {.user_id = -1}};
             instance->probe_until_ms = context.deadline_ms;
             rpc_client_call_pinned(instance, "service.health", &context, (struct mirai_str){0},
-                                   on_probe_reply, NULL);
+                                   on_probe_reply, instance);
         }
     }
     if (!more) {
@@ -268,13 +283,19 @@ static void answered(struct rpc_instance *instance)
 
 /* ------------------------------------------------------------------ receiving */
 
-/* What the error map says: the status, and whether the instance is going away without having looked at the
- * call. */
-static int read_error(struct mirai_str error, bool *draining)
+static bool has_flag(struct mirai_str error, enum rpc_elsewhere flag)
+{
+    struct mirai_str raw;
+    return mirai_mp_find(error, rpc_elsewhere_names[flag], &raw) == 0 && raw.len == 1 &&
+           (unsigned char)raw.data[0] == 0xc3;
+}
+
+/* What the error map says: the status, and why the instance did not look at the call, if it did not. */
+static int read_error(struct mirai_str error, enum rpc_elsewhere *elsewhere)
 {
     struct mirai_str raw;
     struct mirai_str code = {0};
-    *draining = false;
+    *elsewhere = RPC_HERE;
     if (mirai_mp_find(error, "code", &raw) == 0) {
         struct mirai_mp mp = mirai_mp(raw);
         if (mirai_mp_read_str(&mp, &code) != 0) {
@@ -285,10 +306,30 @@ static int read_error(struct mirai_str error, bool *draining)
     if (status == 0 || status == MIRAI_E_CANCELLED) {
         status = MIRAI_E_INTERNAL;
     }
-    if (status == MIRAI_E_UNAVAILABLE && mirai_mp_find(error, "draining", &raw) == 0) {
-        *draining = raw.len == 1 && (unsigned char)raw.data[0] == 0xc3;
+    if (status == MIRAI_E_UNAVAILABLE) {
+        *elsewhere = has_flag(error, RPC_DRAINING)  ? RPC_DRAINING
+                     : has_flag(error, RPC_UNREADY) ? RPC_UNREADY
+                                                    : RPC_HERE;
     }
     return status;
+}
+
+/* Whether the call goes on to another instance, or waits for one. */
+static bool ask_elsewhere(struct rpc_instance *instance, struct mirai_rpc_call *call,
+                          enum rpc_elsewhere elsewhere)
+{
+    if (elsewhere == RPC_DRAINING) {
+        instance->draining = true;
+    } else if (elsewhere == RPC_UNREADY && !instance->unready) {
+        instance->unready = true;
+        rpc_client_want_probes(instance->client);
+    }
+    if (elsewhere == RPC_HERE || call->pinned != NULL) {
+        return false;
+    }
+    rpc_client_detach(call);
+    rpc_client_route(call);
+    return true;
 }
 
 static void on_response(struct rpc_instance *instance, const struct rpc_message *message)
@@ -299,14 +340,11 @@ static void on_response(struct rpc_instance *instance, const struct rpc_message 
     }
     struct mirai_rpc_reply reply = {.result = message->result};
     if (message->error.len > 0) {
-        bool draining;
-        reply.status = read_error(message->error, &draining);
+        enum rpc_elsewhere elsewhere;
+        reply.status = read_error(message->error, &elsewhere);
         reply.error = message->error;
         reply.result.len = 0;
-        if (draining && call->pinned == NULL) {
-            instance->draining = true;
-            rpc_client_detach(call);
-            rpc_client_route(call);
+        if (ask_elsewhere(instance, call, elsewhere)) {
             return;
         }
     }
@@ -377,6 +415,8 @@ static void on_pipe(void *data, uint32_t pipe, bool connected)
     instance->strikes = 0;
     instance->ejected = false;
     instance->draining = false;
+    instance->unready = false;
+    instance->probe_until_ms = 0;
     if (connected) {
         rpc_client_wake_waiting(client);
     }

@@ -88,9 +88,18 @@ void rpc_request_stamp(struct mirai_buf *buf, struct rpc_request_head head, uint
 /* [1, msgid, error: nil, … : the result follows. */
 #define RPC_RESPONSE_HEAD 8
 void rpc_response_head(unsigned char out[RPC_RESPONSE_HEAD], uint32_t msgid);
-/* [1, msgid, {code, message?, details…}, nil]. draining: adds draining: true. */
+/* Why an instance did not look at a call that another may answer; one of these names is in the error, with
+ * true. */
+enum rpc_elsewhere {
+    RPC_HERE,     /* an answer as any other */
+    RPC_DRAINING, /* it is going away */
+    RPC_UNREADY,  /* it has yet to become able to answer */
+};
+extern const char *const rpc_elsewhere_names[];
+
+/* [1, msgid, {code, message?, details…}, nil]; elsewhere other than RPC_HERE: adds its name. */
 void rpc_response_error(struct mirai_buf *buf, uint32_t msgid, int err, const char *message,
-                        struct mirai_str details, bool draining);
+                        struct mirai_str details, enum rpc_elsewhere elsewhere);
 
 /* Flow control: the client tells the server how many reply frames it has received on this pipe, as the
  * notification [2, "ack", [count]] (32 bits, wrapping), because nng drops a reply in silence when 64 are

@@ -309,10 +309,10 @@ static void queue_response(struct mirai_rpc_server *server, struct server_pipe *
 }
 
 static void queue_error(struct mirai_rpc_server *server, struct server_pipe *pipe, uint32_t msgid, int err,
-                        const char *message, struct mirai_str details, bool draining)
+                        const char *message, struct mirai_str details, enum rpc_elsewhere elsewhere)
 {
     server->scratch.len = 0;
-    rpc_response_error(&server->scratch, msgid, err, message, details, draining);
+    rpc_response_error(&server->scratch, msgid, err, message, details, elsewhere);
     queue_response(server, pipe, mirai_buf_str(&server->scratch), (struct mirai_str){0});
 }
 
@@ -427,7 +427,7 @@ void mirai_rpc_fail_with(struct mirai_rpc_request *public, int err, const char *
         details.len = 0;
     }
     if (wanted(request)) {
-        queue_error(request->server, request->pipe, request->msgid, err, message, details, false);
+        queue_error(request->server, request->pipe, request->msgid, err, message, details, RPC_HERE);
         end_request(request, err);
     }
 }
@@ -437,13 +437,24 @@ void mirai_rpc_fail(struct mirai_rpc_request *request, int err, const char *mess
     mirai_rpc_fail_with(request, err, message, (struct mirai_str){0});
 }
 
+void mirai_rpc_decline(struct mirai_rpc_request *public, const char *message)
+{
+    struct server_request *request = RPC_LIST_OWNER(public, struct server_request, public);
+    if (wanted(request)) {
+        queue_error(request->server, request->pipe, request->msgid, MIRAI_E_UNAVAILABLE, message,
+                    (struct mirai_str){0}, RPC_UNREADY);
+        end_request(request, MIRAI_E_UNAVAILABLE);
+    }
+}
+
 /* ------------------------------------------------------------------ receiving */
 
 static void refuse(struct mirai_rpc_server *server, struct server_pipe *pipe,
                    const struct rpc_message *message, struct server_method *method, int err, const char *text)
 {
     count_result(method, err);
-    queue_error(server, pipe, message->msgid, err, text, (struct mirai_str){0}, server->draining);
+    queue_error(server, pipe, message->msgid, err, text, (struct mirai_str){0},
+                server->draining ? RPC_DRAINING : RPC_HERE);
 }
 
 /* Copy the message's bytes, or keep the frame; then the message's strings may be used as long as the request

@@ -18,15 +18,22 @@ struct identity {
 #define SETS (size_t)256
 #define WAYS (size_t)4
 
+/* Search does without the store, so it goes on when the store does not answer: for those who were known a
+ * moment ago. Nothing can be revoked meanwhile, because that is the store's to do. */
+#define GRACE_MS   60000 /* after the last time that the store knew the secret */
+#define SILENCE_MS 250   /* without an answer: the store is silent, and is not asked again for as long */
+
 struct auth_entry {
     unsigned char digest[32];
     uint64_t expires_ms; /* mirai_monotonic_ms(); 0: empty */
+    uint64_t grace_ms;   /* the end of its use while the store is silent */
     unsigned generation;
     struct identity *identity;
 };
 
 /* Set-associative: bounded, no lists, the oldest of a set makes room. */
 struct auth_cache {
+    uint64_t silent_until_ms;
     struct auth_entry entries[SETS][WAYS];
 };
 
@@ -56,21 +63,41 @@ static unsigned generation_of(const struct gateway_loop *loop)
     return atomic_load_explicit(&loop->gateway->access_generation, memory_order_acquire);
 }
 
-static struct identity *cache_find(struct gateway_loop *loop, const unsigned char digest[32], uint64_t now_ms)
+static const struct auth_entry *cache_entry(const struct gateway_loop *loop, const unsigned char digest[32])
 {
-    struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
+    const struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].expires_ms > now_ms && set[i].generation == generation_of(loop) &&
+        if (set[i].expires_ms != 0 && set[i].generation == generation_of(loop) &&
             memcmp(set[i].digest, digest, sizeof(set[i].digest)) == 0) {
-            return set[i].identity;
+            return &set[i];
         }
     }
     return NULL;
 }
 
+static struct identity *cache_find(const struct gateway_loop *loop, const unsigned char digest[32],
+                                   uint64_t now_ms)
+{
+    const struct auth_entry *entry = cache_entry(loop, digest);
+    return entry != NULL && entry->expires_ms > now_ms ? entry->identity : NULL;
+}
+
+static bool is_search(const struct route *route)
+{
+    return route->method == ROUTE_GET && route->rpc >= (int)MIRAI_METHOD_ID_search_query &&
+           route->rpc < (int)MIRAI_METHOD_ID_search_reindex;
+}
+
+/* Who the secret belonged to a moment ago, where that is enough; else NULL. */
+static struct identity *cache_find_late(const struct exchange *exchange, uint64_t now_ms)
+{
+    const struct auth_entry *entry = cache_entry(exchange->loop, exchange->digest);
+    return is_search(exchange->route) && entry != NULL && entry->grace_ms > now_ms ? entry->identity : NULL;
+}
+
 /* Takes over one count of `identity`. */
 static void cache_put(struct gateway_loop *loop, const unsigned char digest[32], uint64_t expires_ms,
-                      unsigned generation, struct identity *identity)
+                      uint64_t grace_ms, unsigned generation, struct identity *identity)
 {
     struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
     struct auth_entry *entry = &set[0];
@@ -88,6 +115,7 @@ static void cache_put(struct gateway_loop *loop, const unsigned char digest[32],
     }
     memcpy(entry->digest, digest, sizeof(entry->digest));
     entry->expires_ms = expires_ms;
+    entry->grace_ms = grace_ms;
     entry->generation = generation;
     entry->identity = identity;
 }
@@ -139,11 +167,11 @@ static void accept_identity(struct exchange *exchange, struct identity *identity
     handler_authorized(exchange);
 }
 
-/* Trusted for AUTH_CACHE_MS, but never beyond the end of the token's life. */
-static uint64_t trusted_until(const struct gateway_loop *loop, const struct mirai_identity *identity)
+/* Trusted for `ms`, but never beyond the end of the token's life. */
+static uint64_t trusted_until(const struct mirai_identity *identity, uint64_t ms)
 {
     uint64_t now = mirai_monotonic_ms();
-    uint64_t until = now + loop->gateway->settings.auth_cache_ms;
+    uint64_t until = now + ms;
     if (mirai_has(identity, identity, expires_at)) {
         int64_t left = identity->expires_at - mirai_now_ms();
         uint64_t end = left > 0 ? now + (uint64_t)left : now;
@@ -163,10 +191,20 @@ static void on_token(void *data, const struct mirai_rpc_reply *reply)
         refuse(exchange, PROBLEM_UNAUTHENTICATED);
         return;
     }
+    if (reply->status == MIRAI_E_UNAVAILABLE || reply->status == MIRAI_E_DEADLINE) {
+        uint64_t now = mirai_monotonic_ms();
+        struct identity *late = cache_find_late(exchange, now);
+        loop->auth->silent_until_ms = now + SILENCE_MS;
+        if (late != NULL) {
+            accept_identity(exchange, late);
+            return;
+        }
+    }
     if (reply->status != 0) {
         response_rpc_error(exchange, reply);
         return;
     }
+    loop->auth->silent_until_ms = 0;
     if (mirai_message_decode(&mirai_message_identity, reply->result, MIRAI_INNER, &loop->arena, &found,
                              NULL) != 0) {
         mirai_arena_free(&loop->arena);
@@ -176,10 +214,12 @@ static void on_token(void *data, const struct mirai_rpc_reply *reply)
         return;
     }
     struct identity *identity = identity_new(&found);
-    uint64_t until = trusted_until(loop, &found);
+    uint64_t cache_ms = loop->gateway->settings.auth_cache_ms;
+    uint64_t until = trusted_until(&found, cache_ms);
+    uint64_t grace = trusted_until(&found, cache_ms == 0 ? 0 : GRACE_MS);
     mirai_arena_free(&loop->arena);
     h2o_mem_addref_shared(identity); /* ours, while the cache may drop its own */
-    cache_put(loop, exchange->digest, until, generation, identity);
+    cache_put(loop, exchange->digest, until, grace, generation, identity);
     accept_identity(exchange, identity);
     h2o_mem_release_shared(identity);
 }
@@ -194,7 +234,12 @@ static void ask_store(struct exchange *exchange)
     mirai_message_encode(&mirai_message_token_check, &check, &loop->params);
     /* A change that comes while the store answers makes the answer old: remember what it was asked under. */
     exchange->state = (void *)(uintptr_t)generation_of(loop);
+    uint64_t deadline_ms = exchange->context.deadline_ms, now_ms = mirai_monotonic_ms();
+    if (cache_find_late(exchange, now_ms) != NULL && now_ms + SILENCE_MS < deadline_ms) {
+        exchange->context.deadline_ms = now_ms + SILENCE_MS;
+    }
     exchange_call(exchange, MIRAI_METHOD_ID_auth_token, mirai_buf_str(&loop->params), on_token);
+    exchange->context.deadline_ms = deadline_ms;
 }
 
 /* Find the session cookie; HTTP/2 clients may send one header for each cookie (RFC 9113 §8.2.3). */
@@ -239,7 +284,11 @@ void auth_check(struct exchange *exchange)
         }
     }
     crypto_hash_sha256(exchange->digest, (const unsigned char *)exchange->secret.data, exchange->secret.len);
-    struct identity *identity = cache_find(exchange->loop, exchange->digest, exchange->started_us / 1000);
+    uint64_t now_ms = exchange->started_us / 1000;
+    struct identity *identity = cache_find(exchange->loop, exchange->digest, now_ms);
+    if (identity == NULL && exchange->loop->auth->silent_until_ms > now_ms) {
+        identity = cache_find_late(exchange, now_ms);
+    }
     if (identity != NULL) {
         accept_identity(exchange, identity);
     } else {

@@ -35,7 +35,8 @@ static struct node *find_literal(const struct node *parent, struct mirai_str seg
 
 static struct node *add_literal(struct node *parent, struct mirai_str segment)
 {
-    struct node **child = &parent->first_child; /* in the order of the table: what is asked for most stands first */
+    struct node **child =
+        &parent->first_child; /* in the order of the table: what is asked for most stands first */
     while (*child != NULL && !mirai_str_eq((*child)->literal, segment)) {
         child = &(*child)->next_sibling;
     }

@@ -15,8 +15,16 @@ struct http {
     h2o_accept_ctx_t accept;
     uv_tcp_t listener;
     struct collector *collector;
-    size_t connections;
+    h2o_linklist_t connections;
+    size_t connections_len;
     bool closing;
+    bool listening; /* the listener's handle is open */
+};
+
+struct connection {
+    h2o_linklist_t link;
+    uv_tcp_t tcp; /* its data is h2o's */
+    struct http *http;
 };
 
 /* Our handler finds its daemon behind h2o's. */
@@ -93,7 +101,7 @@ static void on_sources(void *data, const struct exposition_source *sources, size
 static void dispose_scrape(void *data)
 {
     struct scrape *scrape = data;
-    if (scrape->waiting) {
+    if (scrape->waiting && !scrape->http->closing) { /* then the collector is gone */
         collect_cancel(scrape->http->collector, &scrape->wait);
     }
 }
@@ -121,28 +129,41 @@ static int on_metrics(h2o_handler_t *self, h2o_req_t *request)
     return 0;
 }
 
+/* After the last handle; the memory stays, because the timers of h2o's context are closed by the loop. */
+static void dispose_when_closed(struct http *http)
+{
+    if (http->closing && !http->listening && http->connections_len == 0) {
+        h2o_context_dispose(&http->context);
+    }
+}
+
 static void on_connection_closed(uv_handle_t *handle)
 {
-    struct http *http = handle->data;
-    http->connections--;
-    free(handle);
+    struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, tcp, handle);
+    struct http *http = connection->http;
+    h2o_linklist_unlink(&connection->link);
+    http->connections_len--;
+    free(connection);
+    dispose_when_closed(http);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct http *http = listener->data;
-    uv_tcp_t *connection = mirai_alloc(sizeof(*connection));
-    if (status != 0 || uv_tcp_init(listener->loop, connection) != 0) {
-        free(connection);
+    if (status != 0) {
         return;
     }
-    connection->data = http;
-    http->connections++;
-    if (uv_accept(listener, (uv_stream_t *)connection) != 0 || http->connections > CONNECTIONS_MAX) {
-        uv_close((uv_handle_t *)connection, on_connection_closed);
+    struct connection *connection = mirai_alloc(sizeof(*connection));
+    connection->http = http;
+    uv_tcp_init(listener->loop, &connection->tcp);
+    h2o_linklist_insert(&http->connections, &connection->link);
+    http->connections_len++;
+    if (uv_accept(listener, (uv_stream_t *)&connection->tcp) != 0 ||
+        http->connections_len > CONNECTIONS_MAX) {
+        uv_close((uv_handle_t *)&connection->tcp, on_connection_closed);
         return;
     }
-    h2o_accept(&http->accept, h2o_uv_socket_create((uv_stream_t *)connection, on_connection_closed));
+    h2o_accept(&http->accept, h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_connection_closed));
 }
 
 static int listen_at(struct http *http, uv_loop_t *loop)
@@ -157,6 +178,7 @@ static int listen_at(struct http *http, uv_loop_t *loop)
     }
     uv_tcp_init(loop, &http->listener);
     http->listener.data = http;
+    http->listening = true;
     if (err == 0) {
         err = uv_tcp_bind(&http->listener, (struct sockaddr *)&address, 0);
     }
@@ -173,6 +195,7 @@ struct http *http_new(uv_loop_t *loop, struct collector *collector)
 {
     struct http *http = mirai_alloc(sizeof(*http));
     http->collector = collector;
+    h2o_linklist_init_anchor(&http->connections);
     h2o_config_init(&http->config);
     http->config.server_name = h2o_iovec_init(NULL, 0);
     http->config.max_request_entity_size = 1024;
@@ -194,11 +217,20 @@ struct http *http_new(uv_loop_t *loop, struct collector *collector)
 static void on_listener_closed(uv_handle_t *handle)
 {
     struct http *http = handle->data;
-    free(http);
+    http->listening = false;
+    dispose_when_closed(http);
 }
 
 void http_free(struct http *http)
 {
-    /* h2o's context is left to the end of the process: its timers belong to the loop that is about to end. */
+    http->closing = true;
     uv_close((uv_handle_t *)&http->listener, on_listener_closed);
+    for (h2o_linklist_t *node = http->connections.next; node != &http->connections; node = node->next) {
+        struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
+        uv_os_fd_t fd;
+        if (!uv_is_closing((uv_handle_t *)&connection->tcp) &&
+            uv_fileno((uv_handle_t *)&connection->tcp, &fd) == 0) {
+            shutdown(fd, SHUT_RDWR); /* h2o sees the end and closes */
+        }
+    }
 }

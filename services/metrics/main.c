@@ -37,6 +37,6 @@ static const struct mirai_service metrics_service = {
 
 int main(int argc, char **argv)
 {
-    struct metrics metrics = {0};
+    static struct metrics metrics; /* outlives the handles of its HTTP side */
     return mirai_service_run(&metrics_service, argc, argv, &metrics);
 }

@@ -256,6 +256,7 @@ static void after_changes(struct follower *follower)
     mirai_gauge_set(follower->documents_gauge, (int64_t)follower->documents);
     mirai_gauge_set(follower->seq_gauge, follower->reached.seq);
     follower->behind = follower->more;
+    follower->status.caught_up |= !follower->more && !follower->reset;
     follower->lost |= follower->reset;
     if (follower->reset && !follower->status.rebuilding) {
         begin_rebuild(follower, follower->reached.epoch[0] == '\0' ? "no index yet"
@@ -342,6 +343,7 @@ static void on_page(struct follower *follower, const struct mirai_rpc_reply *rep
         return;
     }
     if (reply->status != 0) {
+        follower->status.caught_up |= follower->status.complete && !follower->lost; /* old beats none */
         retry(follower, kind == WRITE_CHANGES ? "changes.since" : "article.export", reply->status);
         return;
     }

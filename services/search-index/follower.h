@@ -35,7 +35,8 @@ void follower_set_period(struct follower *follower, uint64_t ms);
 struct follower_status {
     struct index_position position; /* of the file that answers */
     bool rebuilding;
-    bool complete; /* the file has held all articles of some moment */
+    bool complete;  /* the file has held all articles of some moment */
+    bool caught_up; /* since the start: with the store, or as far as it could be asked */
     uint64_t documents;
 };
 struct follower_status follower_status(const struct follower *follower);

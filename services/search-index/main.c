@@ -94,11 +94,9 @@ static size_t search_status(struct mirai_runtime *runtime, struct mirai_buf *pai
     return 4;
 }
 
-/* Without a first complete index an answer would be wrong, not merely old. */
 static int search_health(struct mirai_runtime *runtime)
 {
-    return follower_status(((struct search_index *)runtime->state)->follower).complete ? 0
-                                                                                       : MIRAI_E_UNAVAILABLE;
+    return search_ready(runtime->state) ? 0 : MIRAI_E_UNAVAILABLE;
 }
 
 static const struct mirai_service search_service = {

@@ -16,6 +16,9 @@ struct search_index {
     struct searcher *searcher;
 };
 
+/* Whether there is an index to answer from: without one an answer would be wrong, not merely old. */
+bool search_ready(const struct search_index *state);
+
 extern const struct mirai_rpc_method search_methods[];
 
 #endif

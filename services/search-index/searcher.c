@@ -131,7 +131,7 @@ static void on_done(struct mirai_job *base)
     if (job->err == 0) {
         mirai_rpc_reply_buf(job->request, &job->answer);
     } else if (job->damaged) {
-        mirai_rpc_fail(job->request, MIRAI_E_UNAVAILABLE, "the index is being rebuilt");
+        mirai_rpc_decline(job->request, "the index is being rebuilt");
     } else {
         mirai_rpc_fail(job->request, job->err, job->err == MIRAI_E_INVALID ? "bad cursor" : NULL);
     }

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         /* Whatever a service gives as details, the error remains one whole message. */
         struct mirai_buf buf = {0};
-        rpc_response_error(&buf, message.msgid, MIRAI_E_INVALID, "text", message.params, true);
+        rpc_response_error(&buf, message.msgid, MIRAI_E_INVALID, "text", message.params, RPC_DRAINING);
         struct mirai_mp again = mirai_mp(mirai_buf_str(&buf));
         struct rpc_message response;
         if (rpc_message_read(&again, &response) == 0) { /* details may be nested too deep */

@@ -25,6 +25,9 @@ struct fixture {
     struct mirai_rpc_request *held[HELD_MAX];
     size_t held_len;
     size_t echoed;
+    size_t declined;
+    size_t probed;
+    bool healthy;
     struct mirai_context seen; /* the last echo's, with strings copied below */
     char seen_text[256];
     int64_t seen_ids[4];
@@ -640,6 +643,75 @@ static void test_draining_instance_loses_no_call(void **state)
     clear_answer(&answer);
 }
 
+/* Declines until it is healthy. */
+static void handle_not_yet(struct mirai_rpc_request *request)
+{
+    struct fixture *f = request->data;
+    if (f->healthy) {
+        mirai_rpc_reply(request, request->params);
+    } else {
+        f->declined++;
+        mirai_rpc_decline(request, "not yet");
+    }
+}
+
+static void handle_health(struct mirai_rpc_request *request)
+{
+    struct fixture *f = request->data;
+    struct mirai_buf result = {0};
+    f->probed++;
+    mirai_mp_write_map(&result, 1);
+    mirai_mp_write_cstr(&result, "status");
+    mirai_mp_write_cstr(&result, f->healthy ? "ok" : "unavailable");
+    mirai_rpc_reply_buf(request, &result);
+}
+
+/* An instance that is not ready is as good as away until its health is good. */
+static void test_unready_instance_is_asked_when_it_is_ready(void **state)
+{
+    static const struct mirai_rpc_method unready[] = {
+        {"echo", handle_not_yet}, {"service.health", handle_health}, {NULL, NULL}};
+    struct fixture *f = *state;
+    struct answer answer = {0}, late = {0};
+    struct mirai_context context = {.deadline_ms = mirai_monotonic_ms() + 500};
+    mirai_rpc_server_free(f->server);
+    f->server = mirai_rpc_server_new(&(struct mirai_rpc_server_options){
+        .loop = &f->loop, .url = f->url, .methods = unready, .data = f, .queue_max = 64});
+    assert_non_null(f->server);
+    mirai_rpc_call(f->client, "echo", MIRAI_RPC_READ, NULL, MIRAI_STR("\x05"), on_answer, &answer);
+    run_until(f, &f->declined, 1);
+    run_for(f, 20);
+    mirai_rpc_call(f->client, "echo", MIRAI_RPC_READ, &context, MIRAI_STR("\x05"), on_answer, &late);
+    run_until_called(f, &late);
+    assert_true(late.status == MIRAI_E_DEADLINE || late.status == MIRAI_E_UNAVAILABLE);
+    assert_int_equal(f->declined, 1); /* asked for its health only */
+    assert_true(f->probed >= 2);
+    assert_int_equal(answer.calls, 0);
+
+    struct mirai_rpc_server *first = f->server; /* another one answers what waits, and all that comes */
+    snprintf(f->url, sizeof(f->url), "ipc://%s/thing@2.sock", f->dir);
+    start_server(f, 64);
+    run_until_called(f, &answer);
+    assert_int_equal(answer.status, 0);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(call_status(f, "echo", MIRAI_STR("\x01")), 0);
+    }
+    assert_int_equal(f->declined, 1);
+    assert_int_equal(f->echoed, 11);
+
+    f->healthy = true; /* it gets its share again */
+    run_until(f, &f->probed, f->probed + 1);
+    run_for(f, 20);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(call_status(f, "echo", MIRAI_STR("\x01")), 0);
+    }
+    assert_int_equal(f->declined, 1);
+    assert_in_range(f->echoed, 14, 18);
+    mirai_rpc_server_free(first);
+    clear_answer(&answer);
+    clear_answer(&late);
+}
+
 struct each_answers {
     size_t instances;
     size_t ends;
@@ -834,6 +906,7 @@ int main(int argc, char **argv)
         TEST(test_server_freed_with_requests_pending),
         TEST(test_replies_given_before_free_are_delivered),
         TEST(test_draining_instance_loses_no_call),
+        TEST(test_unready_instance_is_asked_when_it_is_ready),
         TEST_BARE(test_call_each_asks_every_instance),
         TEST(test_socket_file_is_closed_to_others),
         TEST(test_second_server_on_a_live_socket_is_refused),
