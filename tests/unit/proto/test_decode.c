@@ -381,6 +381,24 @@ static void hostile_names_stay_valid_pointers(void **state)
     }
 }
 
+static void a_name_with_nul_is_another_name(void **state)
+{
+    struct fixture *f = *state;
+    static const struct mirai_str names[] = {BYTES("text\0"), BYTES("text\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+                                             BYTES("\0text"), BYTES("te\0t")};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        f->buf.len = 0;
+        mirai_mp_write_map(&f->buf, 2);
+        mirai_mp_write_cstr(&f->buf, "number");
+        mirai_mp_write_int(&f->buf, 1);
+        mirai_mp_write_str(&f->buf, names[i]);
+        mirai_mp_write_cstr(&f->buf, "abc");
+        assert_int_equal(decode(f, mirai_buf_str(&f->buf), MIRAI_EDGE), MIRAI_E_UNPROCESSABLE);
+        assert_int_equal(f->faults.count, 1);
+        assert_string_equal(f->faults.list[0].problem, "unknown-field");
+    }
+}
+
 static void bytes_that_are_no_map_are_invalid(void **state)
 {
     struct fixture *f = *state;
@@ -472,6 +490,7 @@ int main(void)
         test_with_fixture(a_newer_peer_is_understood),
         test_with_fixture(all_faults_are_told_up_to_sixteen),
         test_with_fixture(hostile_names_stay_valid_pointers),
+        test_with_fixture(a_name_with_nul_is_another_name),
         test_with_fixture(bytes_that_are_no_map_are_invalid),
         test_with_fixture(nothing_is_a_message_without_members),
         test_with_fixture(nesting_is_bounded),
