@@ -121,28 +121,34 @@ static int on_metrics(h2o_handler_t *self, h2o_req_t *request)
     return 0;
 }
 
+/* One scraper. */
+struct connection {
+    uv_tcp_t tcp; /* its data is h2o's, and gone when on_connection_closed runs */
+    struct http *http;
+};
+
 static void on_connection_closed(uv_handle_t *handle)
 {
-    struct http *http = handle->data;
-    http->connections--;
-    free(handle);
+    struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, tcp, handle);
+    connection->http->connections--;
+    free(connection);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct http *http = listener->data;
-    uv_tcp_t *connection = mirai_alloc(sizeof(*connection));
-    if (status != 0 || uv_tcp_init(listener->loop, connection) != 0) {
+    struct connection *connection = mirai_alloc(sizeof(*connection));
+    if (status != 0 || uv_tcp_init(listener->loop, &connection->tcp) != 0) {
         free(connection);
         return;
     }
-    connection->data = http;
+    connection->http = http;
     http->connections++;
-    if (uv_accept(listener, (uv_stream_t *)connection) != 0 || http->connections > CONNECTIONS_MAX) {
-        uv_close((uv_handle_t *)connection, on_connection_closed);
+    if (uv_accept(listener, (uv_stream_t *)&connection->tcp) != 0 || http->connections > CONNECTIONS_MAX) {
+        uv_close((uv_handle_t *)&connection->tcp, on_connection_closed);
         return;
     }
-    h2o_accept(&http->accept, h2o_uv_socket_create((uv_stream_t *)connection, on_connection_closed));
+    h2o_accept(&http->accept, h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_connection_closed));
 }
 
 static int listen_at(struct http *http, uv_loop_t *loop)
