@@ -69,6 +69,7 @@ int snapshots_read(const char *name, struct mirai_arena *arena, struct mirai_sna
     if (err == 0) {
         struct mirai_str bytes = mirai_arena_copy(arena, mirai_buf_str(&mp));
         err = mirai_message_decode(&mirai_message_snapshot_info, bytes, MIRAI_INNER, arena, info, NULL);
+        info->name = mirai_arena_copy(arena, mirai_str(name)); /* not what it says: paths are made of it */
     }
     mirai_buf_free(&json);
     mirai_buf_free(&mp);
@@ -213,6 +214,23 @@ static void remove_unneeded(const struct mirai_buf *needed, struct mirai_arena *
     }
 }
 
+/* Under a name that does not exist for anyone, before the first file of it goes: what a power cut leaves of
+ * it goes the next time. */
+static int remove_snapshot(struct mirai_str name)
+{
+    char from[PATH_MAX];
+    char to[PATH_MAX];
+    char hidden[SNAPSHOT_NAME_SIZE + 1];
+    snprintf(hidden, sizeof(hidden), ".%.*s", MIRAI_STR_ARG(name));
+    snapshots_path(from, name.data, "");
+    snapshots_path(to, hidden, "");
+    if (rename(from, to) != 0) {
+        return files_error(errno);
+    }
+    mirai_log(INFO, "removed an expired snapshot", MIRAI_LOG_S("snapshot", name));
+    return files_remove_tree(to);
+}
+
 int snapshots_expire(int64_t now_ms)
 {
     struct mirai_arena arena = {0};
@@ -227,13 +245,7 @@ int snapshots_expire(int64_t now_ms)
     struct mirai_snapshot_info *items = list.items.items;
     size_t kept = 0;
     for (size_t i = 0; i < list.items.count; i++) {
-        if (i > 0 && expired(&items[i], now_ms)) {
-            snapshots_path(path, items[i].name.data, "manifest.json");
-            unlink(path); /* first: from now on it does not exist */
-            snapshots_path(path, items[i].name.data, "");
-            err = files_remove_tree(path);
-            mirai_log(INFO, "removed an expired snapshot", MIRAI_LOG_S("snapshot", items[i].name));
-        } else {
+        if (i == 0 || !expired(&items[i], now_ms) || remove_snapshot(items[i].name) != 0) {
             items[kept++] = items[i];
         }
     }

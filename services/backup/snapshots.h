@@ -21,13 +21,14 @@ void snapshots_path(char out[PATH_MAX], const char *name,
                     const char *file); /* of a snapshot; file "" = its directory */
 void snapshots_attachment_path(char out[PATH_MAX], struct mirai_str sha256);
 
-/* "20260131T030000Z-daily" for a time. */
+/* "20260131T030000.000Z-daily" for a time. */
 void snapshots_name(char out[SNAPSHOT_NAME_SIZE], int64_t unix_ms, enum mirai_snapshot_kind kind);
 
 /* Whether `name` can be a snapshot's (no path tricks). */
 bool snapshots_name_valid(struct mirai_str name);
 
-/* Read and write a manifest. Strings of *info live in `arena`. */
+/* Read and write a manifest. Strings of *info live in `arena`; its name is the directory's, NUL-terminated.
+ */
 int snapshots_read(const char *name, struct mirai_arena *arena, struct mirai_snapshot_info *info);
 int snapshots_write(const struct mirai_snapshot_info *info, const char *directory);
 
