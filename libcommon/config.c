@@ -282,6 +282,14 @@ static bool is_secret(size_t key)
     return key < MIRAI_CONFIG_COUNT && (rows[key].flags & MIRAI_CONFIG_SECRET) != 0;
 }
 
+/* Text from outside, without what a terminal would obey. */
+static void print_plain(FILE *out, struct mirai_str text)
+{
+    for (size_t i = 0; i < text.len && i < VALUE_SHOWN_MAX; i++) {
+        fputc(iscntrl((unsigned char)text.data[i]) ? '?' : text.data[i], out);
+    }
+}
+
 static int report_bad(FILE *errors, size_t key, struct mirai_str text)
 {
     if (is_secret(key)) {
@@ -332,8 +340,9 @@ static int set_from_file(FILE *errors, size_t key, const char *path)
         close(fd);
     }
     if (reason != 0) {
-        fprintf(errors, PREFIX "%s" FILE_SUFFIX ": cannot read \"%.*s\": %s\n", rows[key].name,
-                VALUE_SHOWN_MAX, path, strerror(reason));
+        fprintf(errors, PREFIX "%s" FILE_SUFFIX ": cannot read \"", rows[key].name);
+        print_plain(errors, mirai_str(path));
+        fprintf(errors, "\": %s\n", strerror(reason));
         return MIRAI_E_INVALID;
     }
     if (len > SECRET_MAX) {
@@ -361,7 +370,9 @@ static int load_variable(FILE *errors, struct mirai_str name, const char *text)
         }
     }
     /* The value is not shown: a misspelt name may carry a secret. */
-    fprintf(errors, PREFIX "%.*s: no such variable; --help lists them all\n", MIRAI_STR_ARG(name));
+    fputs(PREFIX, errors);
+    print_plain(errors, name);
+    fputs(": no such variable; --help lists them all\n", errors);
     return MIRAI_E_INVALID;
 }
 
