@@ -70,8 +70,11 @@ static size_t quoted_length(struct mirai_str s)
         if (s.data[i] == '"') {
             return i + 1;
         }
-        if (s.data[i] == '\\' && (++i == s.len || memchr("\\\"n", s.data[i], 3) == NULL)) {
-            return 0;
+        if (s.data[i] == '\\') {
+            i++;
+            if (i == s.len || (s.data[i] != '\\' && s.data[i] != '"' && s.data[i] != 'n')) {
+                return 0;
+            }
         }
     }
     return 0;

@@ -243,8 +243,7 @@ static void test_odd_queries_are_answered(void **state)
                                       "%",
                                       "~",
                                       "\"\xE3\x82\"",
-                                      "a\x02"
-                                      "b",
+                                      "a\002b",
                                       "\x03",
                                       "NULL"};
     put_samples(f);
