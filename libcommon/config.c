@@ -299,16 +299,30 @@ static bool is_secret(size_t key)
     return key < MIRAI_CONFIG_COUNT && (rows[key].flags & MIRAI_CONFIG_SECRET) != 0;
 }
 
+/* As much of a text from outside as is shown. */
+static struct mirai_str shown(struct mirai_str text)
+{
+    return (struct mirai_str){text.data, text.len < VALUE_SHOWN_MAX ? text.len : VALUE_SHOWN_MAX};
+}
+
+/* Without what a terminal would obey. */
+static void print_plain(FILE *out, struct mirai_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        fputc(iscntrl((unsigned char)text.data[i]) ? '?' : text.data[i], out);
+    }
+}
+
 static int report_bad(FILE *errors, size_t key, struct mirai_str text)
 {
     if (is_secret(key)) {
         fprintf(errors, PREFIX "%s: the value is not allowed; allowed: ", rows[key].name);
     } else {
-        struct mirai_str shown = {text.data, text.len < VALUE_SHOWN_MAX ? text.len : VALUE_SHOWN_MAX};
         struct mirai_buf quoted = {0};
-        mirai_buf_append_json(&quoted, shown);
-        fprintf(errors, PREFIX "%s: %.*s is not allowed; allowed: ", rows[key].name,
-                MIRAI_STR_ARG(mirai_buf_str(&quoted)));
+        mirai_buf_append_json(&quoted, shown(text));
+        fprintf(errors, PREFIX "%s: ", rows[key].name);
+        print_plain(errors, mirai_buf_str(&quoted));
+        fputs(" is not allowed; allowed: ", errors);
         mirai_buf_free(&quoted);
     }
     print_allowed(errors, key);
@@ -349,8 +363,9 @@ static int set_from_file(FILE *errors, size_t key, const char *path)
         close(fd);
     }
     if (reason != 0) {
-        fprintf(errors, PREFIX "%s" FILE_SUFFIX ": cannot read \"%.*s\": %s\n", rows[key].name,
-                VALUE_SHOWN_MAX, path, strerror(reason));
+        fprintf(errors, PREFIX "%s" FILE_SUFFIX ": cannot read \"", rows[key].name);
+        print_plain(errors, shown(mirai_str(path)));
+        fprintf(errors, "\": %s\n", strerror(reason));
         return MIRAI_E_INVALID;
     }
     if (len > SECRET_MAX) {
@@ -378,7 +393,9 @@ static int load_variable(FILE *errors, struct mirai_str name, const char *text)
         }
     }
     /* The value is not shown: a misspelt name may carry a secret. */
-    fprintf(errors, PREFIX "%.*s: no such variable; --help lists them all\n", MIRAI_STR_ARG(name));
+    fputs(PREFIX, errors);
+    print_plain(errors, shown(name));
+    fputs(": no such variable; --help lists them all\n", errors);
     return MIRAI_E_INVALID;
 }
 

@@ -118,6 +118,17 @@ static bool looks_like_jwt(struct mirai_str text)
     return false;
 }
 
+/* token68 of RFC 9110 §11.2 */
+static size_t token68_run(struct mirai_str text)
+{
+    size_t i = 0;
+    while (i < text.len && (isalnum((unsigned char)text.data[i]) ||
+                            (text.data[i] != '\0' && strchr("-._~+/=", text.data[i]) != NULL))) {
+        i++;
+    }
+    return i;
+}
+
 /* "Bearer abc…", "Basic abc…" (RFC 9110 §11.4); a word after it in prose is shorter or ends the sentence. */
 static bool looks_like_credentials(struct mirai_str text)
 {
@@ -128,7 +139,7 @@ static bool looks_like_credentials(struct mirai_str text)
         while (contains(rest, schemes[i], &at)) {
             size_t skip = at + strlen(schemes[i]);
             rest = (struct mirai_str){rest.data + skip, rest.len - skip};
-            if (base64url_run(rest, 0) >= 12) {
+            if (token68_run(rest) >= 12) {
                 return true;
             }
         }

@@ -312,11 +312,12 @@ static int decode_field(struct decoder *decoder, const struct mirai_field *field
     }
 }
 
-/* Without strlen: most names differ in the first character. */
+/* Most names differ in the first character. A name from outside may hold NUL: no function that stops there.
+ */
 static bool has_name(const struct mirai_field *field, struct mirai_str name)
 {
-    return name.len > 0 && field->name[0] == name.data[0] && strncmp(field->name, name.data, name.len) == 0 &&
-           field->name[name.len] == '\0';
+    return name.len > 0 && field->name[0] == name.data[0] && strnlen(field->name, name.len + 1) == name.len &&
+           memcmp(field->name, name.data, name.len) == 0;
 }
 
 /* Index of a field by name, or message->count. Peers write fields in the order of the declaration: the search

@@ -82,20 +82,45 @@ static bool walk_text(struct walk *walk, struct mirai_str text)
     return true;
 }
 
+static struct mirai_str string_of(const json_t *json)
+{
+    return (struct mirai_str){json_string_value(json), json_string_length(json)};
+}
+
+/* A name without its escapes. *owner holds the bytes when there were any. */
+static struct mirai_str plain_name(struct mirai_str raw, json_t **owner)
+{
+    struct mirai_buf quoted = {0};
+    if (memchr(raw.data, '\\', raw.len) == NULL) {
+        return raw;
+    }
+    mirai_buf_append_char(&quoted, '"');
+    mirai_buf_append_str(&quoted, raw);
+    mirai_buf_append_char(&quoted, '"');
+    *owner = json_loadb(quoted.data, quoted.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    mirai_buf_free(&quoted);
+    return json_is_string(*owner) ? string_of(*owner) : raw;
+}
+
 /* A fault at the value that ends where `walk` stands. */
 static void fault_at(struct mirai_faults *faults, const struct walk *walk, const char *problem)
 {
     struct mirai_path paths[MIRAI_MP_DEPTH_MAX];
+    json_t *names[MIRAI_MP_DEPTH_MAX] = {NULL};
     const struct mirai_path *up = NULL;
     for (size_t i = 0; i < walk->depth; i++) {
         const struct frame *frame = &walk->frames[i];
         if (frame->is_object && frame->key.data == NULL) {
             break;
         }
-        paths[i] = (struct mirai_path){.up = up, .name = frame->key, .index = frame->index};
+        struct mirai_str name = frame->is_object ? plain_name(frame->key, &names[i]) : frame->key;
+        paths[i] = (struct mirai_path){.up = up, .name = name, .index = frame->index};
         up = &paths[i];
     }
     mirai_fault_add(faults, up, problem);
+    for (size_t i = 0; i < walk->depth; i++) {
+        json_decref(names[i]);
+    }
 }
 
 /* ------------------------------------------------------------------ parsing */
@@ -136,17 +161,16 @@ static int parse(struct mirai_str text, json_t **json, struct mirai_faults *faul
         mirai_fault_add(faults, NULL, "too-deep");
         return MIRAI_E_INVALID;
     }
+    if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL) {
+        mirai_fault_add(faults, NULL, "syntax"); /* jansson overlooks one that follows a number or a word */
+        return MIRAI_E_INVALID;
+    }
     *json =
         json_loadb(text.len > 0 ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     return *json != NULL ? 0 : parse_failure(text, &error, faults);
 }
 
 /* ------------------------------------------------------------------ writing */
-
-static struct mirai_str string_of(const json_t *json)
-{
-    return (struct mirai_str){json_string_value(json), json_string_length(json)};
-}
 
 /* BIN: bytes; text that is no base64 stays text, and decoding refuses it ("format"). */
 static void write_base64(struct mirai_str text, struct mirai_buf *buf)

@@ -4,13 +4,15 @@
 
 #include <strings.h>
 
+#define DAY ((time_t)86400)
+
 static const char *const weekdays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
 static int parse_time(struct mirai_str text, struct schedule *schedule)
 {
     int64_t hour;
     int64_t minute;
-    if (text.len != 5 || text.data[2] != ':' ||
+    if (text.len != 5 || text.data[2] != ':' || memchr(text.data, '-', text.len) != NULL || /* "-0" is 0 */
         mirai_parse_int((struct mirai_str){text.data, 2}, 0, 23, &hour) != 0 ||
         mirai_parse_int((struct mirai_str){text.data + 3, 2}, 0, 59, &minute) != 0) {
         return MIRAI_E_INVALID;
@@ -42,6 +44,25 @@ int schedule_parse(struct mirai_str text, bool weekly, struct schedule *schedule
                                   : MIRAI_E_INVALID;
 }
 
+/* Seconds east of UTC at a moment. */
+static time_t offset_at(time_t moment)
+{
+    struct tm local;
+    localtime_r(&moment, &local);
+    return local.tm_gmtoff;
+}
+
+/* The moment at which clocks show `wall` (a local time, counted as if it were UTC): the first one when it
+ * comes twice, and when it does not come, the one that the old clock would have shown. mktime(3) leaves open
+ * which of two it means, and glibc's answer depends on what it was asked before. */
+static time_t moment_of(time_t wall)
+{
+    time_t by_old = wall - offset_at(wall - DAY);
+    time_t by_new = wall - offset_at(wall + DAY);
+    bool only_new = by_old + offset_at(by_old) != wall && by_new + offset_at(by_new) == wall;
+    return only_new ? by_new : by_old;
+}
+
 time_t schedule_latest(const struct schedule *schedule, time_t now)
 {
     struct tm today;
@@ -54,11 +75,9 @@ time_t schedule_latest(const struct schedule *schedule, time_t now)
                                .tm_mon = today.tm_mon,
                                .tm_mday = today.tm_mday - back,
                                .tm_hour = schedule->hour,
-                               .tm_min = schedule->minute,
-                               .tm_isdst = -1};
-        time_t due = mktime(&candidate); /* normalises the day and sets the weekday */
-        if (due != (time_t)-1 && due <= now &&
-            (schedule->weekday < 0 || candidate.tm_wday == schedule->weekday)) {
+                               .tm_min = schedule->minute};
+        time_t due = moment_of(timegm(&candidate)); /* which normalises the day and sets the weekday */
+        if (due <= now && (schedule->weekday < 0 || candidate.tm_wday == schedule->weekday)) {
             return due;
         }
     }

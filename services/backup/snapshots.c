@@ -216,6 +216,23 @@ static void remove_unneeded(const struct mirai_buf *needed, struct mirai_arena *
     }
 }
 
+/* Under a name that does not exist for anyone, before the first file of it goes: what a power cut leaves of
+ * it goes the next time. */
+static int remove_snapshot(struct mirai_str name)
+{
+    char from[PATH_MAX];
+    char to[PATH_MAX];
+    char hidden[SNAPSHOT_NAME_SIZE + 1];
+    snprintf(hidden, sizeof(hidden), ".%.*s", MIRAI_STR_ARG(name));
+    snapshots_path(from, name.data, "");
+    snapshots_path(to, hidden, "");
+    if (rename(from, to) != 0) {
+        return files_error(errno);
+    }
+    mirai_log(INFO, "removed an expired snapshot", MIRAI_LOG_S("snapshot", name));
+    return files_remove_tree(to);
+}
+
 int snapshots_expire(int64_t now_ms)
 {
     struct mirai_arena arena = {0};
@@ -231,15 +248,11 @@ int snapshots_expire(int64_t now_ms)
     size_t kept = 0;
     int failure = 0;
     for (size_t i = 0; i < list.items.count; i++) {
-        if (i > 0 && expired(&items[i], now_ms)) {
-            snapshots_path(path, items[i].name.data, "manifest.json");
-            unlink(path); /* first: from now on it does not exist */
-            snapshots_path(path, items[i].name.data, "");
-            err = files_remove_tree(path);
-            failure = err != 0 ? err : failure;
-            mirai_log(INFO, "removed an expired snapshot", MIRAI_LOG_S("snapshot", items[i].name));
-        } else {
+        int removed =
+            i > 0 && expired(&items[i], now_ms) ? remove_snapshot(items[i].name) : MIRAI_E_NOT_FOUND;
+        if (removed != 0) {
             items[kept++] = items[i];
+            failure = removed != MIRAI_E_NOT_FOUND ? removed : failure;
         }
     }
     list.items.count = kept;

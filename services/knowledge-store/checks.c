@@ -76,7 +76,13 @@ bool check_media_type(struct mirai_str s)
     }
     size_t subtype = restricted_name(s, type + 1);
     size_t at = type + 1 + subtype;
-    if (subtype == 0 || (at < s.len && s.data[at] != ';' && s.data[at] != ' ')) {
+    if (subtype == 0 || at == s.len) {
+        return subtype != 0;
+    }
+    while (at < s.len && s.data[at] == ' ') {
+        at++;
+    }
+    if (at == s.len || s.data[at] != ';') {
         return false;
     }
     for (; at < s.len; at++) {

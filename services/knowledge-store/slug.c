@@ -93,7 +93,10 @@ struct mirai_str slug_from_title(struct mirai_arena *arena, struct mirai_str tit
             gap = slug.len > 0;
             continue;
         }
-        if (gap && points + 1 < SLUG_LENGTH_MAX) {
+        if (gap && points + 1 == SLUG_LENGTH_MAX) {
+            break; /* no room for '-' and what follows it */
+        }
+        if (gap) {
             mirai_buf_append_char(&slug, '-');
             points++;
         }

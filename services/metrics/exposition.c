@@ -40,6 +40,70 @@ const char *exposition_content_type(enum exposition_format format)
 
 /* ------------------------------------------------------------------ reading */
 
+/* Length of the metric or label name at the front (https://prometheus.io/docs/concepts/data_model/); 0: none.
+ */
+static size_t name_length(struct mirai_str s, bool colons)
+{
+    size_t n = 0;
+    for (; n < s.len; n++) {
+        char c = s.data[n];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colons && c == ':');
+        if (!letter && (n == 0 || c < '0' || c > '9')) {
+            break;
+        }
+    }
+    return n;
+}
+
+static bool family_name_valid(struct mirai_str name)
+{
+    return name.len > 0 && name_length(name, true) == name.len && !mirai_str_eq(name, MIRAI_STR(UP_NAME));
+}
+
+/* Length of a quoted label value with its quotes; 0: none. */
+static size_t quoted_length(struct mirai_str s)
+{
+    if (s.len == 0 || s.data[0] != '"') {
+        return 0;
+    }
+    for (size_t i = 1; i < s.len && s.data[i] != '\n'; i++) {
+        if (s.data[i] == '"') {
+            return i + 1;
+        }
+        if (s.data[i] == '\\') {
+            i++;
+            if (i == s.len || (s.data[i] != '\\' && s.data[i] != '"' && s.data[i] != 'n')) {
+                return 0;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Whether `labels` can stand between the braces: name="value", separated by commas. */
+static bool labels_valid(struct mirai_str labels)
+{
+    bool more = labels.len > 0;
+    if (!mirai_utf8_valid(labels)) {
+        return false;
+    }
+    while (more) {
+        size_t name = name_length(labels, false);
+        if (name == 0 || name == labels.len || labels.data[name] != '=') {
+            return false;
+        }
+        size_t value = quoted_length((struct mirai_str){labels.data + name + 1, labels.len - name - 1});
+        size_t len = name + 1 + value;
+        more = len < labels.len;
+        if (value == 0 || (more && labels.data[len] != ',')) {
+            return false;
+        }
+        labels.data += len + more;
+        labels.len -= len + more;
+    }
+    return true;
+}
+
 static int read_family(struct mirai_mp *mp, struct family *family)
 {
     uint32_t pairs;
@@ -77,7 +141,8 @@ static int read_family(struct mirai_mp *mp, struct family *family)
             return err;
         }
     }
-    return seen == 7 ? 0 : MIRAI_E_INVALID;
+    return seen == 7 && family_name_valid(family->name) && mirai_utf8_valid(family->help) ? 0
+                                                                                          : MIRAI_E_INVALID;
 }
 
 /* All families of a source, or none when its bytes are damaged. */
@@ -102,6 +167,10 @@ static int read_source(struct families *families, const struct exposition_source
         }
         families->count++;
     }
+    if (mp.at != mp.end) {
+        families->count = before;
+        return MIRAI_E_INVALID;
+    }
     return 0;
 }
 
@@ -119,11 +188,11 @@ static int compare_families(const void *a, const void *b)
 
 /* ------------------------------------------------------------------ writing */
 
-static void append_label_value(struct mirai_buf *out, struct mirai_str value)
+static void append_escaped(struct mirai_buf *out, struct mirai_str value, bool quotes)
 {
     for (size_t i = 0; i < value.len; i++) {
         char c = value.data[i];
-        if (c == '\\' || c == '"') {
+        if (c == '\\' || (quotes && c == '"')) {
             mirai_buf_append_char(out, '\\');
         }
         if (c == '\n') {
@@ -138,9 +207,9 @@ static void append_labels(struct mirai_buf *out, const struct exposition_source 
                           struct mirai_str labels, const char *bound)
 {
     mirai_buf_append_str(out, MIRAI_STR("{daemon=\""));
-    append_label_value(out, source->service);
+    append_escaped(out, source->service, true);
     mirai_buf_append_str(out, MIRAI_STR("\",daemon_instance=\""));
-    append_label_value(out, source->instance);
+    append_escaped(out, source->instance, true);
     mirai_buf_append_char(out, '"');
     if (labels.len > 0) {
         mirai_buf_append_char(out, ',');
@@ -185,6 +254,9 @@ static const char *type_name(const struct family *family, enum exposition_format
     if (family->type == FAMILY_GAUGE && ends_in_total(family->name)) {
         return format == EXPOSITION_OPENMETRICS ? "unknown" : "untyped";
     }
+    if (family->type == FAMILY_COUNTER && !ends_in_total(family->name) && format == EXPOSITION_OPENMETRICS) {
+        return "unknown"; /* there every counter's sample ends in `_total` */
+    }
     return type_names[family->type];
 }
 
@@ -192,12 +264,13 @@ static void append_head(struct mirai_buf *out, const struct family *family, enum
 {
     struct mirai_str name = base_name(family, format);
     mirai_buf_printf(out, "# HELP %.*s ", MIRAI_STR_ARG(name));
-    append_label_value(out, family->help);
+    append_escaped(out, family->help,
+                   format == EXPOSITION_OPENMETRICS); /* the older format does not know \\" */
     mirai_buf_printf(out, "\n# TYPE %.*s %s\n", MIRAI_STR_ARG(name), type_name(family, format));
 }
 
 static void append_histogram(struct mirai_buf *out, const struct family *family, struct mirai_str labels,
-                             const uint64_t *buckets, uint64_t sum_us)
+                             const uint64_t *buckets, double sum_us)
 {
     uint64_t count = 0;
     for (size_t i = 0; i <= MIRAI_HISTOGRAM_BUCKETS; i++) {
@@ -212,7 +285,7 @@ static void append_histogram(struct mirai_buf *out, const struct family *family,
     }
     mirai_buf_printf(out, "%.*s_sum", MIRAI_STR_ARG(family->name));
     append_labels(out, family->source, labels, NULL);
-    append_number(out, (double)sum_us / 1e6);
+    append_number(out, sum_us / 1e6);
     mirai_buf_printf(out, "%.*s_count", MIRAI_STR_ARG(family->name));
     append_labels(out, family->source, labels, NULL);
     mirai_buf_printf(out, "%llu\n", (unsigned long long)count);
@@ -242,13 +315,14 @@ static bool read_number(struct mirai_mp *mp, double *number)
 
 static bool read_buckets(struct mirai_mp *mp, uint64_t *buckets)
 {
+    uint64_t total = 0;
     uint32_t count;
     if (mirai_mp_read_array(mp, &count) != 0 || count != MIRAI_HISTOGRAM_BUCKETS + 1) {
         return false;
     }
     for (uint32_t i = 0; i < count; i++) {
         int64_t n;
-        if (mirai_mp_read_int(mp, &n) != 0) {
+        if (mirai_mp_read_int(mp, &n) != 0 || n < 0 || __builtin_add_overflow(total, (uint64_t)n, &total)) {
             return false;
         }
         buckets[i] = (uint64_t)n;
@@ -264,7 +338,7 @@ static void append_sample(struct mirai_buf *out, const struct family *family, st
     struct mirai_mp mp;
     if (mirai_mp_find(sample, "labels", &raw) == 0) {
         mp = mirai_mp(raw);
-        if (mirai_mp_read_str(&mp, &labels) != 0) {
+        if (mirai_mp_read_str(&mp, &labels) != 0 || !labels_valid(labels)) {
             return;
         }
     }
@@ -276,7 +350,7 @@ static void append_sample(struct mirai_buf *out, const struct family *family, st
             (mp = mirai_mp(raw), !read_number(&mp, &sum_us))) {
             return;
         }
-        append_histogram(out, family, labels, buckets, (uint64_t)sum_us);
+        append_histogram(out, family, labels, buckets, sum_us);
         return;
     }
     double number;
@@ -319,13 +393,13 @@ void exposition_render(struct mirai_buf *out, enum exposition_format format,
     if (families.count > 0) {
         qsort(families.list, families.count, sizeof(*families.list), compare_families);
     }
+    const struct family *first = NULL; /* of the families of one name */
     for (size_t i = 0; i < families.count; i++) {
         const struct family *family = &families.list[i];
-        const struct family *before = i > 0 ? family - 1 : NULL;
-        bool same_name = before != NULL && mirai_str_eq(before->name, family->name);
-        if (!same_name) {
+        if (first == NULL || !mirai_str_eq(first->name, family->name)) {
+            first = family;
             append_head(out, family, format);
-        } else if (before->type != family->type) {
+        } else if (first->type != family->type) {
             continue; /* two versions disagree: the text must stay parseable */
         }
         append_family(out, family);

@@ -49,6 +49,10 @@ static void media_types(void **state)
     (void)state;
     assert_true(check_media_type(MIRAI_STR("application/vnd.ms-excel")));
     assert_true(check_media_type(MIRAI_STR("text/plain; charset=utf-8")));
+    assert_true(check_media_type(MIRAI_STR("text/plain ; charset=utf-8")));
+    assert_false(check_media_type(MIRAI_STR("text/plain text/html")));
+    assert_false(check_media_type(MIRAI_STR("text/plain ,text/html")));
+    assert_false(check_media_type(MIRAI_STR("text/plain ")));
     assert_false(check_media_type(MIRAI_STR("text")));
     assert_false(check_media_type(MIRAI_STR("/plain")));
     assert_false(check_media_type(MIRAI_STR("text/")));

@@ -158,6 +158,8 @@ static void test_unknown_variables(void **state)
 {
     (void)state;
     load_bad("MIRAI_LOCAL=ja", "MIRAI_LOCAL: no such variable", "--help");
+    load_bad("MIRAI_A\nB\x1b[2J=1", "MIRAI_A?B?[2J", "no such variable"); /* nothing that a terminal obeys */
+    load_bad("MIRAI_INSTANCE=a\x7f\x1b[2J", "\"a?\\u001b[2J\"", "MIRAI_INSTANCE");
     load_bad("MIRAI_=1", "MIRAI_: no such variable", "--help");
     load_bad("MIRAI_locale=ja", "MIRAI_locale", "no such variable");
     load_bad("MIRAI_LOCALE_FILE=/etc/passwd", "MIRAI_LOCALE_FILE", "no such variable");

@@ -177,6 +177,8 @@ static const struct {
     {"a6", "-----BEGIN PRIVATE KEY-----\nMIIE", true},
     {"a7", "-----BEGIN RSA PRIVATE KEY-----\nMIIE", true},
     {"a8", "postgres://mirai:hunter2@db/kb", true},
+    {"a9", "Basic w7w6cMO/cw/+/3Nz+g==", true}, /* no twelve letters in a row */
+    {"a10", "Bearer a.b-c~d.e_f.g/h+i", true},
     {"b1", "postgres://db/kb", false},
     {"b2", "https://example.org/a:b@c", false},
     {"b3", "the bearer of news", false},
