@@ -154,6 +154,60 @@ int snapshots_list(struct mirai_arena *arena, struct mirai_snapshot_list *list)
     return 0;
 }
 
+/* ------------------------------------------------------------------ the copy of the database */
+
+/* To be closed also after an error. */
+static int open_copy(const char *name, sqlite3 **db)
+{
+    char path[PATH_MAX];
+    char uri[PATH_MAX + 32];
+    snapshots_path(path, name, "knowledge.db");
+    snprintf(uri, sizeof(uri), "file:%s?immutable=1", path);
+    return sqlite3_open_v2(uri, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+}
+
+/* A hash becomes part of a path. */
+static bool is_sha256(struct mirai_str text)
+{
+    unsigned char bytes[(FILES_SHA256_SIZE - 1) / 2];
+    return mirai_unhex(bytes, sizeof(bytes), text) == 0;
+}
+
+static int each_row(sqlite3_stmt *rows, snapshots_attachment each, void *data)
+{
+    int rc;
+    while ((rc = sqlite3_step(rows)) == SQLITE_ROW) {
+        const struct mirai_str sha256 = {(const char *)sqlite3_column_text(rows, 0),
+                                         (size_t)sqlite3_column_bytes(rows, 0)};
+        int err = is_sha256(sha256) ? each(data, sha256, sqlite3_column_int64(rows, 1)) : MIRAI_E_INTERNAL;
+        if (err != 0) {
+            return err;
+        }
+    }
+    return rc == SQLITE_DONE ? 0 : MIRAI_E_INTERNAL;
+}
+
+int snapshots_each_attachment(const char *name, snapshots_attachment each, void *data)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *rows = NULL;
+    int err = MIRAI_E_INTERNAL;
+    if (open_copy(name, &db) == SQLITE_OK) {
+        bool none = sqlite3_table_column_metadata(db, NULL, "attachments", "sha256", NULL, NULL, NULL, NULL,
+                                                  NULL) == SQLITE_ERROR; /* in a schema without attachments */
+        if (none) {
+            err = 0;
+        } else if (sqlite3_prepare_v2(
+                       db, "SELECT sha256, max(size) FROM attachments GROUP BY sha256 ORDER BY sha256", -1,
+                       &rows, NULL) == SQLITE_OK) {
+            err = each_row(rows, each, data);
+        }
+    }
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
+    return err;
+}
+
 /* ------------------------------------------------------------------ expiry */
 
 static bool expired(const struct mirai_snapshot_info *info, int64_t now_ms)
@@ -267,16 +321,13 @@ cleanup:
 /* ------------------------------------------------------------------ verify */
 
 /* What is wrong with a copy of the database, or NULL. */
-static const char *database_fault(const char *path, int64_t articles)
+static const char *database_fault(const char *name, int64_t articles)
 {
-    char uri[PATH_MAX + 32];
     sqlite3 *db = NULL;
     sqlite3_stmt *check = NULL;
     sqlite3_stmt *count = NULL;
     const char *fault = NULL;
-    snprintf(uri, sizeof(uri), "file:%s?immutable=1", path);
-    if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK) {
+    if (open_copy(name, &db) != SQLITE_OK) {
         fault = "the database cannot be opened";
     } else if (sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &check, NULL) != SQLITE_OK ||
                sqlite3_step(check) != SQLITE_ROW ||
@@ -291,6 +342,18 @@ static const char *database_fault(const char *path, int64_t articles)
     sqlite3_finalize(count);
     sqlite3_close(db);
     return fault;
+}
+
+/* `data`: the list, sorted. */
+static int is_listed(void *data, struct mirai_str sha256, int64_t size)
+{
+    const struct mirai_buf *lines = data;
+    char line[FILES_SHA256_SIZE + 1];
+    (void)size;
+    snprintf(line, sizeof(line), "%.64s\n", sha256.data);
+    bool listed = lines->len > 0 && bsearch(line, lines->data, lines->len / FILES_SHA256_SIZE,
+                                            FILES_SHA256_SIZE, compare_lines) != NULL;
+    return listed ? 0 : MIRAI_E_NOT_FOUND;
 }
 
 static const char *attachments_fault(const char *name, int64_t expected)
@@ -313,6 +376,12 @@ static const char *attachments_fault(const char *name, int64_t expected)
             fault = "an attachment is damaged";
         }
     }
+    if (fault == NULL && lines.len > 0) {
+        qsort(lines.data, lines.len / FILES_SHA256_SIZE, FILES_SHA256_SIZE, compare_lines);
+    }
+    if (fault == NULL && snapshots_each_attachment(name, is_listed, &lines) != 0) {
+        fault = "the list of attachments lacks what the database names";
+    }
     mirai_buf_free(&lines);
     return fault;
 }
@@ -329,7 +398,7 @@ static const char *snapshot_fault(const char *name, const struct mirai_snapshot_
     if (size != info->size || !mirai_str_eq(info->sha256, mirai_str(sha256))) {
         return "the database differs from its checksum";
     }
-    const char *fault = database_fault(path, info->articles);
+    const char *fault = database_fault(name, info->articles);
     return fault != NULL ? fault : attachments_fault(name, info->attachments);
 }
 
