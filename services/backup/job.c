@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CALL_MS     120000 /* the store copies its database within one call */
@@ -151,16 +152,31 @@ static int copy_to(struct thread *thread, read_chunk read, struct mirai_str sour
     return err;
 }
 
-/* Fetch one attachment unless an earlier snapshot brought it; its hash is its name, so a wrong copy cannot
- * stay. */
-static int fetch_attachment(struct thread *thread, struct mirai_str sha256)
+/* Whether an earlier snapshot brought it. The hash of what is there is looked at when the snapshot is verified;
+ * what cannot be right goes at once. */
+static bool already_there(const char *path, int64_t expected)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0) {
+        return false;
+    }
+    if (S_ISREG(status.st_mode) && status.st_size == expected) {
+        return true;
+    }
+    mirai_log(WARNING, "a stored attachment is damaged; fetching it again", MIRAI_LOG_Z("path", path));
+    unlink(path);
+    return false;
+}
+
+/* Fetch one attachment that is not there. */
+static int fetch_attachment(struct thread *thread, struct mirai_str sha256, int64_t expected)
 {
     char path[PATH_MAX];
     char temporary[PATH_MAX + 8];
     char actual[FILES_SHA256_SIZE];
     int64_t size;
     snapshots_attachment_path(path, sha256);
-    if (access(path, F_OK) == 0) {
+    if (already_there(path, expected)) {
         return 0;
     }
     char *slash = strrchr(path, '/');
@@ -175,6 +191,7 @@ static int fetch_attachment(struct thread *thread, struct mirai_str sha256)
         err = files_sha256(temporary, actual, &size);
     }
     if (err == 0 && !mirai_str_eq(sha256, mirai_str(actual))) {
+        mirai_log(ERROR, "the store's attachment is not what its hash says", MIRAI_LOG_S("sha256", sha256));
         err = MIRAI_E_INTERNAL;
     }
     if (err == 0 && rename(temporary, path) != 0) {
@@ -218,12 +235,11 @@ static int keep_copy(struct making *making)
 static int fetch_named(void *data, struct mirai_str sha256, int64_t size)
 {
     struct making *making = data;
-    (void)size;
     mirai_buf_append_str(&making->lines, sha256);
     mirai_buf_append_char(&making->lines, '\n');
     making->attachments++;
     int err = keep_copy(making);
-    return err == 0 ? fetch_attachment(making->thread, sha256) : err;
+    return err == 0 ? fetch_attachment(making->thread, sha256, size) : err;
 }
 
 /* All attachments that the copied database names, no others: what was deleted since stays in the store until
@@ -288,6 +304,20 @@ static int fill_snapshot(struct making *making)
     return err == 0 ? write_manifest(making) : err;
 }
 
+/* Verify what was made. Contents that an earlier snapshot brought and that went bad since are replaced, once. */
+static int verify_snapshot(struct making *making)
+{
+    struct job *job = making->job;
+    int err = snapshots_verify(making->directory, &job->arena, &job->info);
+    if (err == MIRAI_E_CONFLICT && snapshots_remove_damaged(making->directory) > 0) {
+        err = fetch_attachments(making);
+        if (err == 0) {
+            err = snapshots_verify(making->directory, &job->arena, &job->info);
+        }
+    }
+    return err;
+}
+
 /* The store's copy is ended last: until then the store keeps what it names. */
 static int make_snapshot(struct making *making)
 {
@@ -298,12 +328,16 @@ static int make_snapshot(struct making *making)
         return err;
     }
     err = fill_snapshot(making);
+    if (err == 0) {
+        err = verify_snapshot(making);
+    }
     mirai_set(snapshot_ref, &ref, snapshot, making->begun.snapshot);
     call_store(making->thread, MIRAI_METHOD_ID_snapshot_end, &ref, arena, NULL);
     mirai_buf_free(&making->lines);
     return err;
 }
 
+/* It gets its name when it is verified: what is found faulty never becomes a snapshot. */
 static int run_snapshot(struct thread *thread, struct job *job)
 {
     char name[SNAPSHOT_NAME_SIZE];
@@ -327,11 +361,7 @@ static int run_snapshot(struct thread *thread, struct job *job)
         return err;
     }
     snapshots_path(to, "", "");
-    err = files_sync_directory(to);
-    if (err == 0) {
-        err = snapshots_verify(name, &job->arena, &job->info);
-    }
-    return err;
+    return files_sync_directory(to);
 }
 
 static void note_newest(struct job_worker *worker)
@@ -350,6 +380,18 @@ static void note_newest(struct job_worker *worker)
     mirai_arena_free(&arena);
 }
 
+/* Also after a failure: room may be what the next attempt lacks. */
+static void tidy(struct job_worker *worker, int err)
+{
+    /* contents fetched by a failed attempt are half of the next one's work */
+    bool keep_contents = err != 0 && err != MIRAI_E_NO_SPACE;
+    int failure = keep_contents ? snapshots_remove_expired(mirai_now_ms()) : snapshots_expire(mirai_now_ms());
+    if (failure != 0) {
+        mirai_log(WARNING, "expired snapshots could not be removed");
+    }
+    note_newest(worker);
+}
+
 static void run(struct thread *thread, struct job *job)
 {
     struct job_worker *worker = thread->worker;
@@ -358,18 +400,15 @@ static void run(struct thread *thread, struct job *job)
     if (job->err != 0) {
         mirai_counter_add(worker->failures, 1);
         mirai_log(ERROR, "snapshot failed", MIRAI_LOG_Z("error", mirai_error_slug(job->err)));
-        return;
+    } else {
+        uint64_t took_ms = mirai_monotonic_ms() - from;
+        atomic_store(&worker->took_ms, (int64_t)took_ms);
+        mirai_gauge_set(worker->size, job->info.size);
+        mirai_log(INFO, "snapshot made", MIRAI_LOG_S("snapshot", job->info.name),
+                  MIRAI_LOG_I("bytes", job->info.size), MIRAI_LOG_I("articles", job->info.articles),
+                  MIRAI_LOG_I("ms", (int64_t)took_ms));
     }
-    uint64_t took_ms = mirai_monotonic_ms() - from;
-    atomic_store(&worker->took_ms, (int64_t)took_ms);
-    mirai_gauge_set(worker->size, job->info.size);
-    mirai_log(INFO, "snapshot made", MIRAI_LOG_S("snapshot", job->info.name),
-              MIRAI_LOG_I("bytes", job->info.size), MIRAI_LOG_I("articles", job->info.articles),
-              MIRAI_LOG_I("ms", (int64_t)took_ms));
-    if (snapshots_expire(mirai_now_ms()) != 0) {
-        mirai_log(WARNING, "expired snapshots could not be removed");
-    }
-    note_newest(worker);
+    tidy(worker, job->err);
 }
 
 static void verify(struct job *job)

@@ -71,7 +71,8 @@ int snapshots_read(const char *name, struct mirai_arena *arena, struct mirai_sna
         err = mirai_message_decode(&mirai_message_snapshot_info, bytes, MIRAI_INNER, arena, info, NULL);
     }
     if (err == 0) { /* where it lies is its name, whatever the manifest says; paths need the NUL */
-        mirai_set(snapshot_info, info, name, mirai_arena_copy(arena, mirai_str(name)));
+        const char *finished = name + (name[0] == '.');
+        mirai_set(snapshot_info, info, name, mirai_arena_copy(arena, mirai_str(finished)));
     }
     mirai_buf_free(&json);
     mirai_buf_free(&mp);
@@ -270,52 +271,84 @@ static void remove_unneeded(const struct mirai_buf *needed, struct mirai_arena *
     }
 }
 
+/* Place of the newest one without a known fault, or of the newest at all: it stays however old it is. */
+static size_t last_resort(const struct mirai_snapshot_list *list)
+{
+    for (size_t i = 0; i < list->items.count; i++) {
+        if (!mirai_has(snapshot_info, &MIRAI_ITEMS(snapshot_info, &list->items)[i], fault)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* Only one job runs at a time, so a temporary directory is left over from a crash. */
+static void remove_leftovers(struct mirai_arena *arena)
+{
+    char path[PATH_MAX];
+    struct mirai_strs names;
+    snapshots_path(path, "", "");
+    if (names_in(path, arena, &names) != 0) {
+        return;
+    }
+    for (size_t i = 0; i < names.count; i++) {
+        if (names.items[i].data[0] == '.') {
+            snapshots_path(path, names.items[i].data, "");
+            files_remove_tree(path);
+        }
+    }
+}
+
+/* *list: those that stay, when it could be read; 0 or the last error. */
+static int remove_expired(int64_t now_ms, struct mirai_arena *arena, struct mirai_snapshot_list *list)
+{
+    char path[PATH_MAX];
+    remove_leftovers(arena);
+    int err = snapshots_list(arena, list);
+    if (err != 0) {
+        return err;
+    }
+    struct mirai_snapshot_info *items = list->items.items;
+    size_t stays = last_resort(list);
+    size_t kept = 0;
+    for (size_t i = 0; i < list->items.count; i++) {
+        if (i == stays || !expired(&items[i], now_ms)) {
+            items[kept++] = items[i];
+            continue;
+        }
+        snapshots_path(path, items[i].name.data, "manifest.json");
+        unlink(path); /* first: from now on it does not exist */
+        snapshots_path(path, items[i].name.data, "");
+        int failure = files_remove_tree(path);
+        err = failure != 0 ? failure : err;
+        mirai_log(INFO, "removed an expired snapshot", MIRAI_LOG_S("snapshot", items[i].name));
+    }
+    list->items.count = kept;
+    return err;
+}
+
+int snapshots_remove_expired(int64_t now_ms)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_snapshot_list list;
+    int err = remove_expired(now_ms, &arena, &list);
+    mirai_arena_free(&arena);
+    return err;
+}
+
 int snapshots_expire(int64_t now_ms)
 {
     struct mirai_arena arena = {0};
     struct mirai_buf needed = {0};
-    struct mirai_snapshot_list list;
-    struct mirai_strs names;
-    char path[PATH_MAX];
-    int err = snapshots_list(&arena, &list);
-    if (err != 0) {
-        goto cleanup;
-    }
-    struct mirai_snapshot_info *items = list.items.items;
-    size_t kept = 0;
-    int failure = 0;
-    for (size_t i = 0; i < list.items.count; i++) {
-        if (i > 0 && expired(&items[i], now_ms)) {
-            snapshots_path(path, items[i].name.data, "manifest.json");
-            unlink(path); /* first: from now on it does not exist */
-            snapshots_path(path, items[i].name.data, "");
-            err = files_remove_tree(path);
-            failure = err != 0 ? err : failure;
-            mirai_log(INFO, "removed an expired snapshot", MIRAI_LOG_S("snapshot", items[i].name));
-        } else {
-            items[kept++] = items[i];
-        }
-    }
-    list.items.count = kept;
-    /* Only one job runs at a time, so a temporary directory is left over from a crash. */
-    snapshots_path(path, "", "");
-    if (names_in(path, &arena, &names) == 0) {
-        for (size_t i = 0; i < names.count; i++) {
-            if (names.items[i].data[0] == '.') {
-                snapshots_path(path, names.items[i].data, "");
-                files_remove_tree(path);
-            }
-        }
-    }
-    err = needed_attachments(&list, &needed);
+    struct mirai_snapshot_list list = {0};
+    int failure = remove_expired(now_ms, &arena, &list);
+    int err = list.items.items != NULL ? needed_attachments(&list, &needed) : failure;
     if (err == 0) {
         remove_unneeded(&needed, &arena);
     }
-    err = err != 0 ? err : failure;
-cleanup:
     mirai_buf_free(&needed);
     mirai_arena_free(&arena);
-    return err;
+    return err != 0 ? err : failure;
 }
 
 /* ------------------------------------------------------------------ verify */
@@ -400,6 +433,30 @@ static const char *snapshot_fault(const char *name, const struct mirai_snapshot_
     }
     const char *fault = database_fault(name, info->articles);
     return fault != NULL ? fault : attachments_fault(name, info->attachments);
+}
+
+static int remove_damaged(void *data, struct mirai_str sha256, int64_t size)
+{
+    size_t *count = data;
+    char path[PATH_MAX];
+    char actual[FILES_SHA256_SIZE];
+    (void)size;
+    snapshots_attachment_path(path, sha256);
+    int err = files_sha256(path, actual, &size);
+    bool damaged = err == 0 && !mirai_str_eq(sha256, mirai_str(actual));
+    if (damaged) {
+        mirai_log(WARNING, "a stored attachment is damaged; removing it", MIRAI_LOG_Z("path", path));
+        unlink(path);
+    }
+    *count += damaged || err == MIRAI_E_NOT_FOUND;
+    return 0;
+}
+
+size_t snapshots_remove_damaged(const char *name)
+{
+    size_t count = 0;
+    snapshots_each_attachment(name, remove_damaged, &count);
+    return count;
 }
 
 int snapshots_verify(const char *name, struct mirai_arena *arena, struct mirai_snapshot_info *info)

@@ -39,9 +39,14 @@ int snapshots_list(struct mirai_arena *arena, struct mirai_snapshot_list *list);
 typedef int (*snapshots_attachment)(void *data, struct mirai_str sha256, int64_t size);
 int snapshots_each_attachment(const char *name, snapshots_attachment each, void *data);
 
-/* Remove what retention no longer keeps (never the newest one), what a crash left half-made, and attachments
- * that no snapshot needs. now_ms: Unix time. */
+/* Remove what retention no longer keeps (never the newest sound one), what a crash left half-made, and
+ * attachments that no snapshot needs. now_ms: Unix time. */
 int snapshots_expire(int64_t now_ms);
+/* The same without the attachments. */
+int snapshots_remove_expired(int64_t now_ms);
+
+/* Remove the attachments of a snapshot whose hash is wrong; how many are missing now. */
+size_t snapshots_remove_damaged(const char *name);
 
 /* Check one: the copy's hash, SQLite's integrity check, number of articles, and presence and hash of
  * each attachment that the copy or its list names. The result goes into *info (verified_at, or fault) and its manifest. 0: sound; MIRAI_E_CONFLICT:

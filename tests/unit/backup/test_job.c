@@ -29,6 +29,10 @@ static struct stage {
     size_t early_ends;         /* contents asked for with no copy open */
 } stage;
 
+/* Their memory stays until the process ends. */
+static struct job_worker *workers[16];
+static size_t workers_len;
+
 static void shell(const char *command)
 {
     char text[400];
@@ -170,6 +174,7 @@ static int stage_open(void **state)
     assert_non_null(stage.server);
     stage.worker = job_worker_new(&stage.loop);
     assert_non_null(stage.worker);
+    workers[workers_len++] = stage.worker;
     return sodium_init() < 0;
 }
 
@@ -234,12 +239,118 @@ static void what_the_copy_names_is_fetched(void **state)
     assert_int_equal(stage.reads, 2); /* once for both snapshots */
 }
 
+/* Put bytes where a content lies. */
+static void overwrite(const char *content, const char *bytes)
+{
+    char path[PATH_MAX], sha256[FILES_SHA256_SIZE];
+    hash_of(mirai_str(content), sha256);
+    snapshots_attachment_path(path, mirai_str(sha256));
+    assert_int_equal(files_write_atomic(path, mirai_str(bytes)), 0);
+}
+
+static void damaged_contents_are_fetched_again(void **state)
+{
+    (void)state;
+    static const char *const contents[] = {"one", "two", NULL};
+    char name[SNAPSHOT_NAME_SIZE];
+    name_contents(contents);
+    assert_int_equal(back_up(name), 0);
+    overwrite("one", "on");  /* too short */
+    overwrite("two", "twO"); /* of the right size */
+    assert_int_equal(back_up(name), 0);
+    assert_stored("one");
+    assert_stored("two");
+    assert_int_equal(stage.reads, 4);
+    assert_int_equal(stage.early_ends, 0);
+}
+
+/* The snapshots there are. */
+static size_t stored(struct mirai_arena *arena, struct mirai_snapshot_list *list)
+{
+    assert_int_equal(snapshots_list(arena, list), 0);
+    return list->items.count;
+}
+
+/* Move a snapshot back in time, and give it a fault. */
+static void age(const char *name, int64_t created_at, const char *fault)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_snapshot_info info;
+    assert_int_equal(snapshots_read(name, &arena, &info), 0);
+    mirai_set(snapshot_info, &info, created_at, created_at);
+    if (fault != NULL) {
+        mirai_set(snapshot_info, &info, fault, mirai_str(fault));
+    }
+    assert_int_equal(snapshots_write(&info, name), 0);
+    mirai_arena_free(&arena);
+}
+
+/* The store has lost a content: each attempt fails and leaves nothing, and old snapshots still go. */
+static void failures_do_not_pile_up(void **state)
+{
+    (void)state;
+    static const char *const contents[] = {"one", "two", NULL};
+    struct mirai_arena arena = {0};
+    struct mirai_snapshot_list list;
+    char sound[SNAPSHOT_NAME_SIZE], old[SNAPSHOT_NAME_SIZE], faulty[SNAPSHOT_NAME_SIZE];
+    name_contents(contents);
+    assert_int_equal(back_up(old), 0);
+    assert_int_equal(back_up(sound), 0);
+    assert_int_equal(back_up(faulty), 0);
+    age(old, mirai_now_ms() - 90 * DAY, NULL);
+    age(sound, mirai_now_ms() - 80 * DAY, NULL);
+    age(faulty, mirai_now_ms() - 70 * DAY, "for a test");
+    overwrite("two", "twO");
+    stage.contents[1] = NULL;
+    for (int attempt = 0; attempt < 3; attempt++) {
+        assert_int_not_equal(back_up(sound), 0);
+        assert_int_equal(stored(&arena, &list), 1);
+        assert_true(mirai_str_eq(MIRAI_ITEMS(snapshot_info, &list.items)[0].name, mirai_str(sound)));
+    }
+    assert_stored("one"); /* the next attempt needs not fetch it again */
+    stage.contents[1] = "two";
+    assert_int_equal(back_up(old), 0);
+    assert_int_equal(stored(&arena, &list), 1); /* a sound one again: the other is too old */
+    assert_true(mirai_str_eq(MIRAI_ITEMS(snapshot_info, &list.items)[0].name, mirai_str(old)));
+    assert_int_equal(job_newest_ms(stage.worker, MIRAI_SNAPSHOT_DAILY),
+                     MIRAI_ITEMS(snapshot_info, &list.items)[0].created_at);
+    mirai_arena_free(&arena);
+}
+
+/* Its copy of the database is no database: what was made of it is not kept. */
+static void a_faulty_copy_is_not_kept(void **state)
+{
+    (void)state;
+    struct mirai_arena arena = {0};
+    struct mirai_snapshot_list list;
+    char name[SNAPSHOT_NAME_SIZE];
+    mirai_buf_append_str(&stage.database, MIRAI_STR("no database at all, but some bytes of text"));
+    assert_int_not_equal(back_up(name), 0);
+    assert_int_equal(stored(&arena, &list), 0);
+    shell("test -z \"$(ls -A %1$s/backup/snapshots)\"");
+    mirai_arena_free(&arena);
+}
+
+/* As its manifest says, too. */
+static void a_finished_snapshot_has_its_name(void **state)
+{
+    (void)state;
+    static const char *const contents[] = {NULL};
+    char name[SNAPSHOT_NAME_SIZE];
+    name_contents(contents);
+    assert_int_equal(back_up(name), 0);
+    assert_true(snapshots_name_valid(mirai_str(name)));
+    shell("cd %1$s/backup/snapshots && grep -q \"\\\"name\\\": *\\\"$(ls)\\\"\" */manifest.json");
+}
+
 #define JOB_TEST(function) cmocka_unit_test_setup_teardown(function, stage_open, stage_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        JOB_TEST(what_the_copy_names_is_fetched),
+        JOB_TEST(what_the_copy_names_is_fetched),   JOB_TEST(damaged_contents_are_fetched_again),
+        JOB_TEST(failures_do_not_pile_up),          JOB_TEST(a_faulty_copy_is_not_kept),
+        JOB_TEST(a_finished_snapshot_has_its_name),
     };
     return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
 }
