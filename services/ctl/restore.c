@@ -7,6 +7,7 @@
 #include "services/ctl/commands.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,12 +34,17 @@ static int read_manifest(struct restore *restore)
     char path[PATH_MAX + 20];
     json_error_t error;
     snprintf(path, sizeof(path), "%s/manifest.json", restore->from);
-    json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    int fd = restore_open_source(restore, path);
+    json_t *manifest = fd >= 0 ? json_loadfd(fd, JSON_REJECT_DUPLICATES, &error) : NULL;
+    const char *reason = fd >= 0 ? error.text : strerror(errno);
+    if (fd >= 0) {
+        close(fd);
+    }
     if (manifest == NULL) {
         return ctl_fail(
             restore->ctl, CTL_FAILED,
             text("スナップショット \"%s\" がありません（%s）", "there is no snapshot \"%s\" (%s)"),
-            restore->name, error.text);
+            restore->name, reason);
     }
     const char *sha256 = json_string_value(json_object_get(manifest, "sha256"));
     bool sound = sha256 != NULL && strlen(sha256) == 64;

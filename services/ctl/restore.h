@@ -18,15 +18,19 @@ struct restore {
     char to[PATH_MAX];
     char sha256[65]; /* of the database, by the manifest */
     int64_t articles;
-    struct stat owner; /* of DATA_DIR: the files must belong to the store's user */
     int64_t attachments;
+    struct stat source; /* BACKUP_DIR and DATA_DIR: root acts as their owners in them, so that */
+    struct stat target; /* nothing that those have put there leads it anywhere else */
     char *bytes;
 };
 
 /* All return an enum ctl_exit; the reason of a failure was said. */
 
-/* Set the paths and look whether DATA_DIR is there. */
+/* Set the paths and look whether BACKUP_DIR (with a name) and DATA_DIR are there. */
 int restore_init(struct restore *restore, struct ctl *ctl, const char *name);
+
+/* Open a file of the snapshot, or of the contents beside it, to read. -1 with errno set. */
+int restore_open_source(const struct restore *restore, const char *path);
 
 /* Copy the snapshot whose manifest was read, checked and durable, READY last. After a failure nothing of it
  * is left. What an earlier attempt laid ready is taken back first. */

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,35 @@
 
 static int fail(struct restore *restore, const char *path)
 {
-    return ctl_fail(restore->ctl, CTL_FAILED, "%s: %s", path, strerror(errno));
+    bool other = getuid() == 0 && geteuid() != 0;
+    return ctl_fail(restore->ctl, CTL_FAILED, "%s: %s%s", path, strerror(errno),
+                    other ? text("（フォルダーの所有者の権限で）", " (with the rights of the folder's owner)")
+                          : "");
+}
+
+/* ------------------------------------------------------------------ whose rights */
+
+/* Root takes on the rights of a folder's owner: the files it makes belong to them, and where their links lead
+ * it can do no more than they could. Anyone else stays who they are. */
+static void act_as(uid_t user, gid_t group)
+{
+    if (getuid() != 0 || (geteuid() == user && getegid() == group)) {
+        return;
+    }
+    if (seteuid(0) != 0 || setgroups(0, NULL) != 0 || setegid(group) != 0 || seteuid(user) != 0) {
+        perror("miraictl");
+        _exit(CTL_FAILED); /* never go on with other rights than meant */
+    }
+}
+
+static void act_as_owner(const struct stat *folder)
+{
+    act_as(folder->st_uid, folder->st_gid);
+}
+
+static void act_as_self(void)
+{
+    act_as(0, 0);
 }
 
 /* ------------------------------------------------------------------ files that survive a power cut */
@@ -38,13 +67,7 @@ static int sync_folder(struct restore *restore, const char *path)
 
 static int make_folder(struct restore *restore, const char *path)
 {
-    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
-        return fail(restore, path);
-    }
-    if (geteuid() == 0 && chown(path, restore->owner.st_uid, restore->owner.st_gid) != 0) {
-        return fail(restore, path);
-    }
-    return CTL_OK;
+    return mkdir(path, 0750) == 0 || errno == EEXIST ? CTL_OK : fail(restore, path);
 }
 
 /* Copy what is open; the hash of the bytes goes into `hex`. False with errno set. */
@@ -62,8 +85,27 @@ static bool copy_open(struct restore *restore, int in, int out, char hex[65])
     }
     crypto_hash_sha256_final(&state, hash);
     mirai_hex(hex, hash, sizeof(hash));
-    return n == 0 && (geteuid() != 0 || fchown(out, restore->owner.st_uid, restore->owner.st_gid) == 0) &&
-           fsync(out) == 0;
+    return n == 0 && fsync(out) == 0;
+}
+
+/* As the owner of DATA_DIR; so it is left. */
+static int open_source(const struct restore *restore, const char *path)
+{
+    act_as_owner(&restore->source);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int reason = errno;
+    act_as_owner(&restore->target);
+    errno = reason;
+    return fd;
+}
+
+int restore_open_source(const struct restore *restore, const char *path)
+{
+    int fd = open_source(restore, path);
+    int reason = errno;
+    act_as_self();
+    errno = reason;
+    return fd;
 }
 
 /* Copy `from` to `to` and check that it is what `sha256` says. */
@@ -71,7 +113,7 @@ static int copy_checked(struct restore *restore, const char *from, const char *t
 {
     char hex[65] = "";
     int code = CTL_OK;
-    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int in = open_source(restore, from);
     if (in < 0) {
         return fail(restore, from);
     }
@@ -121,7 +163,8 @@ static int copy_attachments(struct restore *restore)
     snprintf(path, sizeof(path), "%s/attachments", restore->to);
     int code = make_folder(restore, path);
     snprintf(path, sizeof(path), "%s/attachments.txt", restore->from);
-    FILE *list = fopen(path, "re");
+    int fd = open_source(restore, path);
+    FILE *list = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (list == NULL) {
         return fail(restore, path);
     }
@@ -194,9 +237,14 @@ static int remove_ready(struct restore *restore, int ready, const char *path)
     return unlink(path) == 0 ? sync_folder(restore, restore->to) : fail(restore, path);
 }
 
-int restore_take_back(struct restore *restore, bool *found)
+static int take_back(struct restore *restore, bool *found)
 {
     char path[PATH_MAX + 10];
+    struct stat status;
+    *found = false;
+    if (lstat(restore->to, &status) == 0 && !S_ISDIR(status.st_mode)) { /* a link: not ours */
+        return unlink(restore->to) == 0 ? CTL_OK : fail(restore, restore->to);
+    }
     snprintf(path, sizeof(path), "%s/READY", restore->to);
     int ready = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int code = CTL_OK;
@@ -212,6 +260,14 @@ int restore_take_back(struct restore *restore, bool *found)
     if (ready >= 0) {
         close(ready);
     }
+    return code;
+}
+
+int restore_take_back(struct restore *restore, bool *found)
+{
+    act_as_owner(&restore->target);
+    int code = take_back(restore, found);
+    act_as_self();
     return code;
 }
 
@@ -231,8 +287,7 @@ static int mark_ready(struct restore *restore)
     }
     snprintf(path, sizeof(path), "%s/READY", restore->to);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (fd < 0 || (geteuid() == 0 && fchown(fd, restore->owner.st_uid, restore->owner.st_gid) != 0) ||
-        fsync(fd) != 0) {
+    if (fd < 0 || fsync(fd) != 0) {
         code = fail(restore, path);
     }
     if (fd >= 0) {
@@ -253,10 +308,10 @@ static int copy_all(struct restore *restore)
     return code == CTL_OK ? mark_ready(restore) : code;
 }
 
-int restore_lay_ready(struct restore *restore)
+static int lay_ready(struct restore *restore)
 {
     bool found;
-    int code = restore_take_back(restore, &found);
+    int code = take_back(restore, &found);
     if (code != CTL_OK) {
         return code;
     }
@@ -265,17 +320,28 @@ int restore_lay_ready(struct restore *restore)
     free(restore->bytes);
     restore->bytes = NULL;
     if (code != CTL_OK) {
-        restore_take_back(restore, &found);
+        take_back(restore, &found);
     }
+    return code;
+}
+
+int restore_lay_ready(struct restore *restore)
+{
+    act_as_owner(&restore->target);
+    int code = lay_ready(restore);
+    act_as_self();
     return code;
 }
 
 int restore_init(struct restore *restore, struct ctl *ctl, const char *name)
 {
     const char *data = mirai_config_str(MIRAI_CONFIG_DATA_DIR);
+    const char *backups = mirai_config_str(MIRAI_CONFIG_BACKUP_DIR);
     *restore = (struct restore){.ctl = ctl, .name = name};
-    snprintf(restore->from, sizeof(restore->from), "%s/snapshots/%s",
-             mirai_config_str(MIRAI_CONFIG_BACKUP_DIR), name != NULL ? name : "");
+    snprintf(restore->from, sizeof(restore->from), "%s/snapshots/%s", backups, name != NULL ? name : "");
     snprintf(restore->to, sizeof(restore->to), "%s/restore", data);
-    return stat(data, &restore->owner) == 0 ? CTL_OK : fail(restore, data);
+    if (name != NULL && stat(backups, &restore->source) != 0) {
+        return fail(restore, backups);
+    }
+    return stat(data, &restore->target) == 0 ? CTL_OK : fail(restore, data);
 }

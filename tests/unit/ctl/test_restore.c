@@ -327,6 +327,32 @@ static void a_damaged_snapshot_leaves_nothing(void **state)
     assert_int_equal(run((char *)"--yes"), CTL_USAGE); /* neither a name nor --cancel */
 }
 
+/* Root restores into a folder whose owner has put links there. */
+static void root_follows_no_ones_links(void **state)
+{
+    (void)state;
+    struct stat status;
+    if (getuid() != 0) {
+        skip();
+    }
+    shell("cd %1$s && chmod 755 . && mkdir precious && touch precious/READY precious/knowledge.db && "
+          "ln -s ../precious data/restore && chown -hR 12345:12346 data && chown -hR 12347:12348 backup");
+    assert_int_equal(restore_it(), CTL_OK);
+    assert_true(exists("precious/READY") && exists("precious/knowledge.db"));
+    assert_int_equal(stat(path_of("precious"), &status), 0);
+    assert_int_equal(status.st_uid, 0);
+    content_is("data/restore/knowledge.db", "old");
+    shell("test -z \"$(find %1$s/data -not -user 12345 -o -not -group 12346)\"");
+    assert_int_equal(geteuid(), 0);
+    assert_int_equal(getegid(), 0);
+    assert_int_equal(cancel(), CTL_OK);
+    /* nor those of the owner of the snapshots: they must not read for each other with root's rights */
+    shell("cd %1$s/backup/snapshots/" SNAPSHOT " && printf old > %1$s/secret && chmod 600 %1$s/secret && "
+          "ln -sf %1$s/secret knowledge.db");
+    assert_int_equal(restore_it(), CTL_FAILED);
+    assert_false(exists("data/restore"));
+}
+
 #define RESTORE_TEST(function) cmocka_unit_test_setup_teardown(function, stage_open, stage_close)
 
 int main(void)
@@ -340,6 +366,7 @@ int main(void)
         RESTORE_TEST(a_store_that_comes_back_has_taken_it),
         RESTORE_TEST(what_was_begun_is_not_taken_back),
         RESTORE_TEST(a_damaged_snapshot_leaves_nothing),
+        RESTORE_TEST(root_follows_no_ones_links),
     };
     return cmocka_run_group_tests_name("restore", tests, NULL, NULL);
 }
