@@ -74,7 +74,7 @@ _miraictl() {
     'backup now') options='--json --help' ;;
     'backup list') options='--json --help' ;;
     'backup verify') options='--json --help' ;;
-    'restore') options='--json --help --yes' ;;
+    'restore') options='--json --help --yes --cancel' ;;
     'log-level') options='--json --help' ;;
     'config show') options='--json --help' ;;
     'config help') options='--json --help --markdown' ;;

@@ -14,10 +14,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CALL_MS     120000 /* the store copies its database within one call */
 #define CHUNK_BYTES 1048576
+#define KEEP_MS     60000 /* between reads of the store's copy */
 #define QUEUE_MAX   64
 #define KINDS       (MIRAI_SNAPSHOT_MANUAL + 1)
 
@@ -150,16 +152,31 @@ static int copy_to(struct thread *thread, read_chunk read, struct mirai_str sour
     return err;
 }
 
-/* Fetch one attachment unless an earlier snapshot brought it; its hash is its name, so a wrong copy cannot
- * stay. */
-static int fetch_attachment(struct thread *thread, struct mirai_str sha256)
+/* Whether an earlier snapshot brought it. The hash of what is there is looked at when the snapshot is verified;
+ * what cannot be right goes at once. */
+static bool already_there(const char *path, int64_t expected)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0) {
+        return false;
+    }
+    if (S_ISREG(status.st_mode) && status.st_size == expected) {
+        return true;
+    }
+    mirai_log(WARNING, "a stored attachment is damaged; fetching it again", MIRAI_LOG_Z("path", path));
+    unlink(path);
+    return false;
+}
+
+/* Fetch one attachment that is not there. */
+static int fetch_attachment(struct thread *thread, struct mirai_str sha256, int64_t expected)
 {
     char path[PATH_MAX];
     char temporary[PATH_MAX + 8];
     char actual[FILES_SHA256_SIZE];
     int64_t size;
     snapshots_attachment_path(path, sha256);
-    if (access(path, F_OK) == 0) {
+    if (already_there(path, expected)) {
         return 0;
     }
     char *slash = strrchr(path, '/');
@@ -174,6 +191,7 @@ static int fetch_attachment(struct thread *thread, struct mirai_str sha256)
         err = files_sha256(temporary, actual, &size);
     }
     if (err == 0 && !mirai_str_eq(sha256, mirai_str(actual))) {
+        mirai_log(ERROR, "the store's attachment is not what its hash says", MIRAI_LOG_S("sha256", sha256));
         err = MIRAI_E_INTERNAL;
     }
     if (err == 0 && rename(temporary, path) != 0) {
@@ -187,89 +205,139 @@ static int fetch_attachment(struct thread *thread, struct mirai_str sha256)
     return files_sync_directory(path);
 }
 
-/* All attachments that the store uses; their hashes, one a line, in *lines. */
-static int fetch_attachments(struct thread *thread, struct mirai_buf *lines, int64_t *count)
+/* A snapshot being made. */
+struct making {
+    struct thread *thread;
+    struct job *job;
+    const char *name;
+    const char *directory; /* until it is finished: a name that is no snapshot's */
+    struct mirai_snapshot_begin_result begun;
+    uint64_t read_at_ms;    /* when the store's copy was read last */
+    struct mirai_buf lines; /* hashes of its attachments, one a line */
+    int64_t attachments;
+};
+
+/* The store drops a copy that nobody reads, and may then remove contents that only the copy still names. */
+static int keep_copy(struct making *making)
 {
-    char after[FILES_SHA256_SIZE] = "";
-    for (;;) {
-        struct mirai_arena arena = {0};
-        struct mirai_attachment_hashes params = {0};
-        struct mirai_attachment_hashes_result page;
-        mirai_set(attachment_hashes, &params, after, mirai_str(after));
-        int err = call_store(thread, MIRAI_METHOD_ID_attachment_hashes, &params, &arena, &page);
-        size_t n = err == 0 ? page.items.count : 0;
-        for (size_t i = 0; err == 0 && i < n; i++) {
-            err = page.items.items[i].len == FILES_SHA256_SIZE - 1
-                      ? fetch_attachment(thread, page.items.items[i])
-                      : MIRAI_E_INVALID;
-            mirai_buf_append_str(lines, page.items.items[i]);
-            mirai_buf_append_char(lines, '\n');
-        }
-        if (err == 0 && n > 0) {
-            snprintf(after, sizeof(after), "%.64s", page.items.items[n - 1].data);
-            *count += (int64_t)n;
-        }
-        mirai_arena_free(&arena);
-        if (err != 0 || n == 0) {
-            return err;
-        }
+    struct mirai_arena arena = {0};
+    struct mirai_bytes bytes;
+    uint64_t now_ms = mirai_monotonic_ms();
+    if (now_ms - making->read_at_ms < KEEP_MS) {
+        return 0;
     }
+    making->read_at_ms = now_ms;
+    int err = read_database(making->thread, making->begun.snapshot, 0, &arena, &bytes);
+    mirai_arena_free(&arena);
+    return err;
+}
+
+static int fetch_named(void *data, struct mirai_str sha256, int64_t size)
+{
+    struct making *making = data;
+    mirai_buf_append_str(&making->lines, sha256);
+    mirai_buf_append_char(&making->lines, '\n');
+    making->attachments++;
+    int err = keep_copy(making);
+    return err == 0 ? fetch_attachment(making->thread, sha256, size) : err;
+}
+
+/* All attachments that the copied database names, no others: what was deleted since stays in the store until
+ * its copy is ended, what came since belongs to the next snapshot. */
+static int fetch_attachments(struct making *making)
+{
+    making->lines.len = 0;
+    making->attachments = 0;
+    return snapshots_each_attachment(making->directory, fetch_named, making);
 }
 
 /* ------------------------------------------------------------------ jobs */
 
-/* Fill the temporary directory: database, attachments, manifest. */
-static int fill_snapshot(struct thread *thread, struct job *job, const char *name, const char *temporary)
+static int copy_database(struct making *making)
 {
     char path[PATH_MAX];
-    struct mirai_snapshot_begin_result begun;
-    struct mirai_buf lines = {0};
     char actual[FILES_SHA256_SIZE];
     int64_t size = 0;
-    int64_t attachments = 0;
-    int err = call_store(thread, MIRAI_METHOD_ID_snapshot_begin, NULL, &job->arena, &begun);
-    if (err != 0) {
-        return err;
-    }
-    snapshots_path(path, temporary, "knowledge.db");
-    err = copy_to(thread, read_database, begun.snapshot, path);
-    /* Attachments after the database: one that the copy names can only be missing when it was deleted
-     * meanwhile, and one that came since does no harm. */
-    if (err == 0) {
-        err = fetch_attachments(thread, &lines, &attachments);
-    }
-    struct mirai_snapshot_ref ref = {0};
-    mirai_set(snapshot_ref, &ref, snapshot, begun.snapshot);
-    call_store(thread, MIRAI_METHOD_ID_snapshot_end, &ref, &job->arena, NULL);
+    snapshots_path(path, making->directory, "knowledge.db");
+    int err = copy_to(making->thread, read_database, making->begun.snapshot, path);
+    making->read_at_ms = mirai_monotonic_ms();
     if (err == 0) {
         err = files_sha256(path, actual, &size);
     }
-    if (err == 0 && (size != begun.size || !mirai_str_eq(begun.sha256, mirai_str(actual)))) {
-        mirai_log(ERROR, "the copy differs from the store's checksum", MIRAI_LOG_Z("snapshot", name));
+    if (err == 0 && (size != making->begun.size || !mirai_str_eq(making->begun.sha256, mirai_str(actual)))) {
+        mirai_log(ERROR, "the copy differs from the store's checksum", MIRAI_LOG_Z("snapshot", making->name));
         err = MIRAI_E_INTERNAL;
     }
+    return err;
+}
+
+static int write_manifest(struct making *making)
+{
+    const struct mirai_snapshot_begin_result *begun = &making->begun;
+    struct job *job = making->job;
+    struct mirai_snapshot_info *info = &job->info;
+    *info = (struct mirai_snapshot_info){0};
+    mirai_set(snapshot_info, info, name, mirai_arena_copy(&job->arena, mirai_str(making->name)));
+    mirai_set(snapshot_info, info, kind, (int)job->snapshot_kind);
+    mirai_set(snapshot_info, info, created_at, mirai_now_ms());
+    mirai_set(snapshot_info, info, size, begun->size);
+    mirai_set(snapshot_info, info, sha256, begun->sha256);
+    mirai_set(snapshot_info, info, epoch, begun->epoch);
+    mirai_set(snapshot_info, info, seq, begun->seq);
+    mirai_set(snapshot_info, info, articles, begun->articles);
+    mirai_set(snapshot_info, info, attachments, making->attachments);
+    return snapshots_write(info, making->directory);
+}
+
+/* Fill the directory: database, attachments, manifest. */
+static int fill_snapshot(struct making *making)
+{
+    char path[PATH_MAX];
+    int err = copy_database(making);
     if (err == 0) {
-        snapshots_path(path, temporary, "attachments.txt");
-        err = files_write_atomic(path, mirai_buf_str(&lines));
+        err = fetch_attachments(making);
     }
-    mirai_buf_free(&lines);
+    if (err == 0) {
+        snapshots_path(path, making->directory, "attachments.txt");
+        err = files_write_atomic(path, mirai_buf_str(&making->lines));
+    }
+    return err == 0 ? write_manifest(making) : err;
+}
+
+/* Verify what was made. Contents that an earlier snapshot brought and that went bad since are replaced, once. */
+static int verify_snapshot(struct making *making)
+{
+    struct job *job = making->job;
+    int err = snapshots_verify(making->directory, &job->arena, &job->info);
+    if (err == MIRAI_E_CONFLICT && snapshots_remove_damaged(making->directory) > 0) {
+        err = fetch_attachments(making);
+        if (err == 0) {
+            err = snapshots_verify(making->directory, &job->arena, &job->info);
+        }
+    }
+    return err;
+}
+
+/* The store's copy is ended last: until then the store keeps what it names. */
+static int make_snapshot(struct making *making)
+{
+    struct mirai_arena *arena = &making->job->arena;
+    struct mirai_snapshot_ref ref = {0};
+    int err = call_store(making->thread, MIRAI_METHOD_ID_snapshot_begin, NULL, arena, &making->begun);
     if (err != 0) {
         return err;
     }
-    struct mirai_snapshot_info *info = &job->info;
-    *info = (struct mirai_snapshot_info){0};
-    mirai_set(snapshot_info, info, name, mirai_arena_copy(&job->arena, mirai_str(name)));
-    mirai_set(snapshot_info, info, kind, (int)job->snapshot_kind);
-    mirai_set(snapshot_info, info, created_at, mirai_now_ms());
-    mirai_set(snapshot_info, info, size, size);
-    mirai_set(snapshot_info, info, sha256, begun.sha256);
-    mirai_set(snapshot_info, info, epoch, begun.epoch);
-    mirai_set(snapshot_info, info, seq, begun.seq);
-    mirai_set(snapshot_info, info, articles, begun.articles);
-    mirai_set(snapshot_info, info, attachments, attachments);
-    return snapshots_write(info, temporary);
+    err = fill_snapshot(making);
+    if (err == 0) {
+        err = verify_snapshot(making);
+    }
+    mirai_set(snapshot_ref, &ref, snapshot, making->begun.snapshot);
+    call_store(making->thread, MIRAI_METHOD_ID_snapshot_end, &ref, arena, NULL);
+    mirai_buf_free(&making->lines);
+    return err;
 }
 
+/* It gets its name when it is verified: what is found faulty never becomes a snapshot. */
 static int run_snapshot(struct thread *thread, struct job *job)
 {
     char name[SNAPSHOT_NAME_SIZE];
@@ -280,9 +348,10 @@ static int run_snapshot(struct thread *thread, struct job *job)
     snprintf(temporary, sizeof(temporary), ".%s", name);
     snapshots_path(from, temporary, "");
     snapshots_path(to, name, "");
+    struct making making = {.thread = thread, .job = job, .name = name, .directory = temporary};
     int err = files_make_directory(from);
     if (err == 0) {
-        err = fill_snapshot(thread, job, name, temporary);
+        err = make_snapshot(&making);
     }
     if (err == 0 && rename(from, to) != 0) {
         err = files_error(errno);
@@ -292,11 +361,7 @@ static int run_snapshot(struct thread *thread, struct job *job)
         return err;
     }
     snapshots_path(to, "", "");
-    err = files_sync_directory(to);
-    if (err == 0) {
-        err = snapshots_verify(name, &job->arena, &job->info);
-    }
-    return err;
+    return files_sync_directory(to);
 }
 
 static void note_newest(struct job_worker *worker)
@@ -315,6 +380,18 @@ static void note_newest(struct job_worker *worker)
     mirai_arena_free(&arena);
 }
 
+/* Also after a failure: room may be what the next attempt lacks. */
+static void tidy(struct job_worker *worker, int err)
+{
+    /* contents fetched by a failed attempt are half of the next one's work */
+    bool keep_contents = err != 0 && err != MIRAI_E_NO_SPACE;
+    int failure = keep_contents ? snapshots_remove_expired(mirai_now_ms()) : snapshots_expire(mirai_now_ms());
+    if (failure != 0) {
+        mirai_log(WARNING, "expired snapshots could not be removed");
+    }
+    note_newest(worker);
+}
+
 static void run(struct thread *thread, struct job *job)
 {
     struct job_worker *worker = thread->worker;
@@ -323,18 +400,15 @@ static void run(struct thread *thread, struct job *job)
     if (job->err != 0) {
         mirai_counter_add(worker->failures, 1);
         mirai_log(ERROR, "snapshot failed", MIRAI_LOG_Z("error", mirai_error_slug(job->err)));
-        return;
+    } else {
+        uint64_t took_ms = mirai_monotonic_ms() - from;
+        atomic_store(&worker->took_ms, (int64_t)took_ms);
+        mirai_gauge_set(worker->size, job->info.size);
+        mirai_log(INFO, "snapshot made", MIRAI_LOG_S("snapshot", job->info.name),
+                  MIRAI_LOG_I("bytes", job->info.size), MIRAI_LOG_I("articles", job->info.articles),
+                  MIRAI_LOG_I("ms", (int64_t)took_ms));
     }
-    uint64_t took_ms = mirai_monotonic_ms() - from;
-    atomic_store(&worker->took_ms, (int64_t)took_ms);
-    mirai_gauge_set(worker->size, job->info.size);
-    mirai_log(INFO, "snapshot made", MIRAI_LOG_S("snapshot", job->info.name),
-              MIRAI_LOG_I("bytes", job->info.size), MIRAI_LOG_I("articles", job->info.articles),
-              MIRAI_LOG_I("ms", (int64_t)took_ms));
-    if (snapshots_expire(mirai_now_ms()) != 0) {
-        mirai_log(WARNING, "expired snapshots could not be removed");
-    }
-    note_newest(worker);
+    tidy(worker, job->err);
 }
 
 static void verify(struct job *job)

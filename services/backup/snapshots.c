@@ -71,7 +71,8 @@ int snapshots_read(const char *name, struct mirai_arena *arena, struct mirai_sna
         err = mirai_message_decode(&mirai_message_snapshot_info, bytes, MIRAI_INNER, arena, info, NULL);
     }
     if (err == 0) { /* where it lies is its name, whatever the manifest says; paths need the NUL */
-        mirai_set(snapshot_info, info, name, mirai_arena_copy(arena, mirai_str(name)));
+        const char *finished = name + (name[0] == '.');
+        mirai_set(snapshot_info, info, name, mirai_arena_copy(arena, mirai_str(finished)));
     }
     mirai_buf_free(&json);
     mirai_buf_free(&mp);
@@ -154,6 +155,60 @@ int snapshots_list(struct mirai_arena *arena, struct mirai_snapshot_list *list)
     return 0;
 }
 
+/* ------------------------------------------------------------------ the copy of the database */
+
+/* To be closed also after an error. */
+static int open_copy(const char *name, sqlite3 **db)
+{
+    char path[PATH_MAX];
+    char uri[PATH_MAX + 32];
+    snapshots_path(path, name, "knowledge.db");
+    snprintf(uri, sizeof(uri), "file:%s?immutable=1", path);
+    return sqlite3_open_v2(uri, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+}
+
+/* A hash becomes part of a path. */
+static bool is_sha256(struct mirai_str text)
+{
+    unsigned char bytes[(FILES_SHA256_SIZE - 1) / 2];
+    return mirai_unhex(bytes, sizeof(bytes), text) == 0;
+}
+
+static int each_row(sqlite3_stmt *rows, snapshots_attachment each, void *data)
+{
+    int rc;
+    while ((rc = sqlite3_step(rows)) == SQLITE_ROW) {
+        const struct mirai_str sha256 = {(const char *)sqlite3_column_text(rows, 0),
+                                         (size_t)sqlite3_column_bytes(rows, 0)};
+        int err = is_sha256(sha256) ? each(data, sha256, sqlite3_column_int64(rows, 1)) : MIRAI_E_INTERNAL;
+        if (err != 0) {
+            return err;
+        }
+    }
+    return rc == SQLITE_DONE ? 0 : MIRAI_E_INTERNAL;
+}
+
+int snapshots_each_attachment(const char *name, snapshots_attachment each, void *data)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *rows = NULL;
+    int err = MIRAI_E_INTERNAL;
+    if (open_copy(name, &db) == SQLITE_OK) {
+        bool none = sqlite3_table_column_metadata(db, NULL, "attachments", "sha256", NULL, NULL, NULL, NULL,
+                                                  NULL) == SQLITE_ERROR; /* in a schema without attachments */
+        if (none) {
+            err = 0;
+        } else if (sqlite3_prepare_v2(
+                       db, "SELECT sha256, max(size) FROM attachments GROUP BY sha256 ORDER BY sha256", -1,
+                       &rows, NULL) == SQLITE_OK) {
+            err = each_row(rows, each, data);
+        }
+    }
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
+    return err;
+}
+
 /* ------------------------------------------------------------------ expiry */
 
 static bool expired(const struct mirai_snapshot_info *info, int64_t now_ms)
@@ -233,63 +288,94 @@ static int remove_snapshot(struct mirai_str name)
     return files_remove_tree(to);
 }
 
+/* Place of the newest one without a known fault, or of the newest at all: it stays however old it is. */
+static size_t last_resort(const struct mirai_snapshot_list *list)
+{
+    for (size_t i = 0; i < list->items.count; i++) {
+        if (!mirai_has(snapshot_info, &MIRAI_ITEMS(snapshot_info, &list->items)[i], fault)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* Only one job runs at a time, so a temporary directory is left over from a crash. */
+static void remove_leftovers(struct mirai_arena *arena)
+{
+    char path[PATH_MAX];
+    struct mirai_strs names;
+    snapshots_path(path, "", "");
+    if (names_in(path, arena, &names) != 0) {
+        return;
+    }
+    for (size_t i = 0; i < names.count; i++) {
+        if (names.items[i].data[0] == '.') {
+            snapshots_path(path, names.items[i].data, "");
+            files_remove_tree(path);
+        }
+    }
+}
+
+/* *list: those that stay, when it could be read; 0 or the last error. */
+static int remove_expired(int64_t now_ms, struct mirai_arena *arena, struct mirai_snapshot_list *list)
+{
+    remove_leftovers(arena);
+    int err = snapshots_list(arena, list);
+    if (err != 0) {
+        return err;
+    }
+    struct mirai_snapshot_info *items = list->items.items;
+    size_t stays = last_resort(list);
+    size_t kept = 0;
+    for (size_t i = 0; i < list->items.count; i++) {
+        if (i == stays || !expired(&items[i], now_ms)) {
+            items[kept++] = items[i];
+            continue;
+        }
+        int failure = remove_snapshot(items[i].name);
+        if (failure != 0) {
+            items[kept++] = items[i];
+            err = failure;
+        }
+    }
+    list->items.count = kept;
+    return err;
+}
+
+int snapshots_remove_expired(int64_t now_ms)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_snapshot_list list;
+    int err = remove_expired(now_ms, &arena, &list);
+    mirai_arena_free(&arena);
+    return err;
+}
+
 int snapshots_expire(int64_t now_ms)
 {
     struct mirai_arena arena = {0};
     struct mirai_buf needed = {0};
-    struct mirai_snapshot_list list;
-    struct mirai_strs names;
-    char path[PATH_MAX];
-    int err = snapshots_list(&arena, &list);
-    if (err != 0) {
-        goto cleanup;
-    }
-    struct mirai_snapshot_info *items = list.items.items;
-    size_t kept = 0;
-    int failure = 0;
-    for (size_t i = 0; i < list.items.count; i++) {
-        int removed =
-            i > 0 && expired(&items[i], now_ms) ? remove_snapshot(items[i].name) : MIRAI_E_NOT_FOUND;
-        if (removed != 0) {
-            items[kept++] = items[i];
-            failure = removed != MIRAI_E_NOT_FOUND ? removed : failure;
-        }
-    }
-    list.items.count = kept;
-    /* Only one job runs at a time, so a temporary directory is left over from a crash. */
-    snapshots_path(path, "", "");
-    if (names_in(path, &arena, &names) == 0) {
-        for (size_t i = 0; i < names.count; i++) {
-            if (names.items[i].data[0] == '.') {
-                snapshots_path(path, names.items[i].data, "");
-                files_remove_tree(path);
-            }
-        }
-    }
-    err = needed_attachments(&list, &needed);
+    struct mirai_snapshot_list list = {0};
+    int failure = remove_expired(now_ms, &arena, &list);
+    int err = list.items.items != NULL ? needed_attachments(&list, &needed) : failure;
     if (err == 0) {
         remove_unneeded(&needed, &arena);
     }
-    err = err != 0 ? err : failure;
-cleanup:
     mirai_buf_free(&needed);
     mirai_arena_free(&arena);
-    return err;
+    return err != 0 ? err : failure;
 }
 
 /* ------------------------------------------------------------------ verify */
 
 /* What is wrong with a copy of the database, or NULL. */
-static const char *database_fault(const char *path, int64_t articles)
+static const char *database_fault(const char *name, int64_t articles)
 {
-    char uri[PATH_MAX + 32];
     sqlite3 *db = NULL;
     sqlite3_stmt *check = NULL;
     sqlite3_stmt *count = NULL;
     const char *fault = NULL;
-    snprintf(uri, sizeof(uri), "file:%s?immutable=1", path);
-    if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK) {
+    if (open_copy(name, &db) != SQLITE_OK) {
         fault = "the database cannot be opened";
     } else if (sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &check, NULL) != SQLITE_OK ||
                sqlite3_step(check) != SQLITE_ROW ||
@@ -304,6 +390,18 @@ static const char *database_fault(const char *path, int64_t articles)
     sqlite3_finalize(count);
     sqlite3_close(db);
     return fault;
+}
+
+/* `data`: the list, sorted. */
+static int is_listed(void *data, struct mirai_str sha256, int64_t size)
+{
+    const struct mirai_buf *lines = data;
+    char line[FILES_SHA256_SIZE + 1];
+    (void)size;
+    snprintf(line, sizeof(line), "%.64s\n", sha256.data);
+    bool listed = lines->len > 0 && bsearch(line, lines->data, lines->len / FILES_SHA256_SIZE,
+                                            FILES_SHA256_SIZE, compare_lines) != NULL;
+    return listed ? 0 : MIRAI_E_NOT_FOUND;
 }
 
 static const char *attachments_fault(const char *name, int64_t expected)
@@ -326,6 +424,12 @@ static const char *attachments_fault(const char *name, int64_t expected)
             fault = "an attachment is damaged";
         }
     }
+    if (fault == NULL && lines.len > 0) {
+        qsort(lines.data, lines.len / FILES_SHA256_SIZE, FILES_SHA256_SIZE, compare_lines);
+    }
+    if (fault == NULL && snapshots_each_attachment(name, is_listed, &lines) != 0) {
+        fault = "the list of attachments lacks what the database names";
+    }
     mirai_buf_free(&lines);
     return fault;
 }
@@ -342,8 +446,32 @@ static const char *snapshot_fault(const char *name, const struct mirai_snapshot_
     if (size != info->size || !mirai_str_eq(info->sha256, mirai_str(sha256))) {
         return "the database differs from its checksum";
     }
-    const char *fault = database_fault(path, info->articles);
+    const char *fault = database_fault(name, info->articles);
     return fault != NULL ? fault : attachments_fault(name, info->attachments);
+}
+
+static int remove_damaged(void *data, struct mirai_str sha256, int64_t size)
+{
+    size_t *count = data;
+    char path[PATH_MAX];
+    char actual[FILES_SHA256_SIZE];
+    (void)size;
+    snapshots_attachment_path(path, sha256);
+    int err = files_sha256(path, actual, &size);
+    bool damaged = err == 0 && !mirai_str_eq(sha256, mirai_str(actual));
+    if (damaged) {
+        mirai_log(WARNING, "a stored attachment is damaged; removing it", MIRAI_LOG_Z("path", path));
+        unlink(path);
+    }
+    *count += damaged || err == MIRAI_E_NOT_FOUND;
+    return 0;
+}
+
+size_t snapshots_remove_damaged(const char *name)
+{
+    size_t count = 0;
+    snapshots_each_attachment(name, remove_damaged, &count);
+    return count;
 }
 
 int snapshots_verify(const char *name, struct mirai_arena *arena, struct mirai_snapshot_info *info)

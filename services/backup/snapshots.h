@@ -34,12 +34,22 @@ int snapshots_write(const struct mirai_snapshot_info *info, const char *director
 /* All, newest first; *list in `arena`. */
 int snapshots_list(struct mirai_arena *arena, struct mirai_snapshot_list *list);
 
-/* Remove what retention no longer keeps (never the newest one), what a crash left half-made, and attachments
- * that no snapshot needs. now_ms: Unix time. */
-int snapshots_expire(int64_t now_ms);
+/* Each attachment content that a snapshot's copy of the database names, by hash, until `each` returns an error.
+ * 0, that error, or MIRAI_E_INTERNAL when the copy cannot be read. */
+typedef int (*snapshots_attachment)(void *data, struct mirai_str sha256, int64_t size);
+int snapshots_each_attachment(const char *name, snapshots_attachment each, void *data);
 
-/* Check one: the copy's hash, SQLite's integrity check, number of articles, and each attachment's presence
- * and hash. The result goes into *info (verified_at, or fault) and its manifest. 0: sound; MIRAI_E_CONFLICT:
+/* Remove what retention no longer keeps (never the newest sound one), what a crash left half-made, and
+ * attachments that no snapshot needs. now_ms: Unix time. */
+int snapshots_expire(int64_t now_ms);
+/* The same without the attachments. */
+int snapshots_remove_expired(int64_t now_ms);
+
+/* Remove the attachments of a snapshot whose hash is wrong; how many are missing now. */
+size_t snapshots_remove_damaged(const char *name);
+
+/* Check one: the copy's hash, SQLite's integrity check, number of articles, and presence and hash of
+ * each attachment that the copy or its list names. The result goes into *info (verified_at, or fault) and its manifest. 0: sound; MIRAI_E_CONFLICT:
  * damaged; others: not readable. */
 int snapshots_verify(const char *name, struct mirai_arena *arena, struct mirai_snapshot_info *info);
 

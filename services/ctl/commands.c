@@ -62,6 +62,8 @@ static const struct cli_option search_options[] = {
 };
 static const struct cli_option restore_options[] = {
     {"--yes", NULL, NULL, "確認を求めない", "do not ask for confirmation"},
+    {"--cancel", NULL, NULL, "用意された復元を、データストアが適用する前に取り消す",
+     "take back what lies ready, before the store has taken it"},
     {0},
 };
 static const struct cli_option config_help_options[] = {
@@ -106,7 +108,7 @@ const struct cli_command ctl_commands[] = {
      CLI_NEEDS_IDENTITY},
     {"backup verify", "[NAME]", 0, 1, NULL, "スナップショットを検証する（既定は最新）",
      "verify a snapshot (default: the newest)", command_backup_verify, CLI_NEEDS_IDENTITY},
-    {"restore", "NAME", 1, 1, restore_options, "スナップショットの状態に戻す", "go back to a snapshot",
+    {"restore", "[NAME]", 0, 1, restore_options, "スナップショットの状態に戻す", "go back to a snapshot",
      command_restore, CLI_NEEDS_CONFIG},
     {"log-level", "DAEMON LEVEL", 2, 2, NULL, "動作中のデーモンのログレベルを変える",
      "change the log level of a running daemon", command_log_level, CLI_NEEDS_IDENTITY},

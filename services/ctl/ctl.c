@@ -112,6 +112,7 @@ struct mirai_context ctl_context(const struct ctl *ctl, unsigned ms)
 struct call {
     struct ctl *ctl;
     bool done;
+    bool started; /* it was handed to a connection */
     int status;
     struct mirai_str result;
     struct mirai_str error;
@@ -142,6 +143,7 @@ static void call_and_wait(struct ctl *ctl, enum mirai_method_id id, const void *
     if (!wait_for(ctl, mirai_rpc_client_connected, client, connect_ms())) {
         return;
     }
+    call->started = true;
     mirai_method_call(client, id, &context, params, on_reply, call);
     ctl_wait(ctl, &call->done);
     if (call->status == 0 && result != NULL &&
@@ -154,6 +156,15 @@ int ctl_call_quiet(struct ctl *ctl, enum mirai_method_id id, const void *params,
 {
     struct call call;
     call_and_wait(ctl, id, params, ms, result, &call);
+    return call.status;
+}
+
+int ctl_call_unsure(struct ctl *ctl, enum mirai_method_id id, const void *params, unsigned ms, bool *unsure)
+{
+    struct call call;
+    call_and_wait(ctl, id, params, ms, NULL, &call);
+    /* an error that came as an answer says that it was not done; a call that found a full queue never left */
+    *unsure = call.status != 0 && call.started && call.error.len == 0 && call.status != MIRAI_E_OVERLOADED;
     return call.status;
 }
 

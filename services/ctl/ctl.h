@@ -55,6 +55,8 @@ struct mirai_context ctl_context(const struct ctl *ctl, unsigned ms);
 int ctl_call(struct ctl *ctl, enum mirai_method_id id, const void *params, unsigned ms, void *result);
 /* The same without reporting. */
 int ctl_call_quiet(struct ctl *ctl, enum mirai_method_id id, const void *params, unsigned ms, void *result);
+/* The same for what changes something. *unsure: it failed, but the daemon may have done it all the same. */
+int ctl_call_unsure(struct ctl *ctl, enum mirai_method_id id, const void *params, unsigned ms, bool *unsure);
 
 /* All pages of a list method, at most `max` items. params: a struct of its params (its cursor and limit are
  * set here). */

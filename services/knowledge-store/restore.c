@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,15 +112,12 @@ static int name_aside(const char *data_dir, const char *ready, char out[PATH_MAX
     return 0;
 }
 
-int restore_apply(const char *data_dir)
+/* READY is there. */
+static int apply(const char *data_dir, const char *ready)
 {
-    char ready[PATH_MAX], prepared[PATH_MAX], live[PATH_MAX], aside[PATH_MAX];
-    snprintf(ready, sizeof(ready), "%s/restore/READY", data_dir);
+    char prepared[PATH_MAX], live[PATH_MAX], aside[PATH_MAX];
     snprintf(prepared, sizeof(prepared), "%s/restore/knowledge.db", data_dir);
     snprintf(live, sizeof(live), "%s/knowledge.db", data_dir);
-    if (!exists(ready)) {
-        return 0;
-    }
     int err = move_attachments(data_dir);
     if (err == 0 && exists(prepared)) {
         mirai_log(INFO, "restoring the database");
@@ -139,6 +137,24 @@ int restore_apply(const char *data_dir)
         err = fail("there is no database to restore", prepared);
     }
     return err != 0 ? err : 1;
+}
+
+int restore_apply(const char *data_dir)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    snprintf(path, sizeof(path), "%s/restore/READY", data_dir);
+    int ready = open(path, O_RDONLY | O_CLOEXEC);
+    if (ready < 0) {
+        return errno == ENOENT || errno == ENOTDIR ? 0 : fail("cannot read", path);
+    }
+    /* Whoever takes the restore back holds the same lock until READY is gone. */
+    int err = flock(ready, LOCK_EX) == 0 && fstat(ready, &status) == 0 ? 0 : fail("cannot lock", path);
+    if (err == 0 && status.st_nlink > 0) {
+        err = apply(data_dir, path);
+    }
+    close(ready);
+    return err;
 }
 
 /* What is left of restore/attachments is folders, empty now. */

@@ -2,7 +2,8 @@
  *
  * Whoever restores (miraictl) fills DATA_DIR/restore/ with knowledge.db and attachments/ab/<sha256>, makes
  * all of it durable, then creates DATA_DIR/restore/READY and restarts the store. The database that was there
- * moves to DATA_DIR/before-restore-<time of READY>/. A crash at any step is continued by the next start. */
+ * moves to DATA_DIR/before-restore-<time of READY>/. A crash at any step is continued by the next start.
+ * READY is locked (flock) while the database is put in place, and by whoever takes the restore back. */
 #ifndef STORE_RESTORE_H
 #define STORE_RESTORE_H
 

@@ -33,6 +33,7 @@ enum write_kind {
     WRITE_CHANGES, /* a page of changes into the current file */
     WRITE_BEGIN,   /* a new file */
     WRITE_EXPORT,  /* a page of articles into the new file */
+    WRITE_MISSED,  /* a page of changes since the export began, into the new file */
     WRITE_SWAP,    /* make the new file current */
 };
 
@@ -55,9 +56,10 @@ struct follower {
     struct follower_status status;
     /* the file being built */
     struct index *building;
-    struct index_position start; /* of the feed, when the export began */
+    struct index_position built; /* of the feed: at first when the export began */
     int64_t after_id;
-    bool exported; /* the last page has been seen */
+    bool exported;    /* the last page has been seen */
+    int64_t head_seq; /* of the feed, when it was */
     /* the writer's job */
     struct mirai_job job;
     enum write_kind kind;
@@ -95,41 +97,59 @@ static int decode_page(struct follower *follower, const struct mirai_message *me
     return err == MIRAI_E_INVALID ? MIRAI_E_UNPROCESSABLE : err; /* INVALID is a damaged file */
 }
 
+/* Apply a page of changes to `index`; *page lives in `arena`. */
+static void apply_changes(struct follower *follower, struct index *index, struct mirai_arena *arena,
+                          struct mirai_changes *page)
+{
+    follower->err = decode_page(follower, &mirai_message_changes, arena, page);
+    if (follower->err == 0 && !page->reset && page->items.count > 0) {
+        const struct mirai_change *items = MIRAI_ITEMS(change, &page->items);
+        struct index_change *changes = mirai_arena_alloc(arena, page->items.count * sizeof(*changes));
+        size_t count = 0;
+        for (size_t i = 0; i < page->items.count; i++) {
+            if (items[i].kind == MIRAI_CHANGE_ARTICLE || items[i].kind == MIRAI_CHANGE_ARTICLE_GONE) {
+                bool text = mirai_has(change, &items[i], article);
+                changes[count++] = (struct index_change){items[i].id, text ? &items[i].article : NULL};
+            }
+        }
+        struct index_position position = {.seq = items[page->items.count - 1].seq};
+        memcpy(position.epoch, page->epoch.data, page->epoch.len < 40 ? page->epoch.len : 40);
+        follower->err = index_apply(index, changes, count, &position);
+    }
+    if (follower->err == 0) {
+        follower->reset = page->reset;
+        follower->count = page->items.count;
+        follower->reached = index_position(index);
+        follower->more = page->last_seq > follower->reached.seq && page->items.count > 0;
+    }
+}
+
 static void write_changes(struct follower *follower)
 {
     struct mirai_arena arena = {0};
     struct mirai_changes page;
     struct generation *generation = generations_acquire(follower->generations);
     struct index *index = generation_index(generation);
-    follower->err = decode_page(follower, &mirai_message_changes, &arena, &page);
+    apply_changes(follower, index, &arena, &page);
     if (follower->err == 0 && !page.reset && page.items.count > 0) {
         const struct mirai_change *items = MIRAI_ITEMS(change, &page.items);
-        struct index_change *changes = mirai_arena_alloc(&arena, page.items.count * sizeof(*changes));
-        size_t count = 0;
-        for (size_t i = 0; i < page.items.count; i++) {
-            if (items[i].kind == MIRAI_CHANGE_ARTICLE || items[i].kind == MIRAI_CHANGE_ARTICLE_GONE) {
-                bool text = mirai_has(change, &items[i], article);
-                changes[count++] = (struct index_change){items[i].id, text ? &items[i].article : NULL};
-            }
-        }
-        struct index_position position = {.seq = items[page.items.count - 1].seq};
-        memcpy(position.epoch, page.epoch.data, page.epoch.len < 40 ? page.epoch.len : 40);
-        follower->err = index_apply(index, changes, count, &position);
         index_checkpoint(index);
-        for (size_t i = 0; follower->err == 0 && i < page.items.count; i++) {
+        for (size_t i = 0; i < page.items.count; i++) {
             int64_t age_ms = mirai_now_ms() - items[i].at;
             mirai_histogram_observe(follower->freshness, age_ms > 0 ? (uint64_t)age_ms * 1000 : 0);
         }
     }
-    if (follower->err == 0) {
-        follower->reset = page.reset;
-        follower->count = page.items.count;
-        follower->reached = index_position(index);
-        follower->more = page.last_seq > follower->reached.seq && page.items.count > 0;
-    }
     follower->documents = catalog_count(index_catalog(index));
     mirai_arena_free(&arena);
     generation_release(generation);
+}
+
+static void write_missed(struct follower *follower)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_changes page;
+    apply_changes(follower, follower->building, &arena, &page);
+    mirai_arena_free(&arena);
 }
 
 static void write_export(struct follower *follower)
@@ -143,16 +163,17 @@ static void write_export(struct follower *follower)
         struct index_position position = {.seq = page.seq};
         memcpy(position.epoch, page.epoch.data, page.epoch.len < 40 ? page.epoch.len : 40);
         if (follower->after_id == 0) {
-            follower->start =
-                position; /* later pages are newer: what changed since the first is pulled after the swap */
+            follower->built =
+                position; /* later pages are newer: what changed since is pulled before the swap */
         }
-        follower->reset = strcmp(position.epoch, follower->start.epoch) != 0;
+        follower->head_seq = page.seq;
+        follower->reset = strcmp(position.epoch, follower->built.epoch) != 0;
         follower->count = page.items.count;
         for (size_t i = 0; i < page.items.count; i++) {
             changes[i] = (struct index_change){articles[i].id, &articles[i]};
             follower->last_id = articles[i].id;
         }
-        follower->err = index_apply(follower->building, changes, page.items.count, &follower->start);
+        follower->err = index_apply(follower->building, changes, page.items.count, &follower->built);
     }
     mirai_arena_free(&arena);
 }
@@ -179,6 +200,9 @@ static void on_work(struct mirai_job *job, void *thread)
         break;
     case WRITE_EXPORT:
         write_export(follower);
+        break;
+    case WRITE_MISSED:
+        write_missed(follower);
         break;
     case WRITE_SWAP:
         write_swap(follower);
@@ -249,6 +273,20 @@ static void end_rebuild(struct follower *follower)
     follower->status.rebuilding = false;
 }
 
+static bool current_follows(const struct follower *follower)
+{
+    return follower->status.complete && !follower->lost;
+}
+
+/* How far the new file must reach before the swap: not behind what answers now, nor behind the end of its own
+ * export. Otherwise the swap would take back changes that were seen, such as an article's becoming private. */
+static int64_t seq_to_reach(const struct follower *follower)
+{
+    const struct index_position *current = &follower->status.position;
+    bool comparable = current_follows(follower) && strcmp(follower->built.epoch, current->epoch) == 0;
+    return comparable && current->seq > follower->head_seq ? current->seq : follower->head_seq;
+}
+
 static void after_changes(struct follower *follower)
 {
     follower->status.position = follower->reached;
@@ -275,6 +313,19 @@ static void after_export(struct follower *follower)
         follower->exported = true;
     } else {
         follower->after_id = follower->last_id;
+    }
+}
+
+static void after_missed(struct follower *follower)
+{
+    if (follower->reset) {
+        end_rebuild(follower);
+        follower->wanted = true;
+        return;
+    }
+    follower->built = follower->reached;
+    if (follower->count == 0) { /* there is nothing more, whatever was said before */
+        follower->built.seq = seq_to_reach(follower);
     }
 }
 
@@ -318,6 +369,9 @@ static void on_written(struct mirai_job *job)
     case WRITE_EXPORT:
         after_export(follower);
         break;
+    case WRITE_MISSED:
+        after_missed(follower);
+        break;
     case WRITE_SWAP:
         after_swap(follower);
         break;
@@ -344,7 +398,7 @@ static void on_page(struct follower *follower, const struct mirai_rpc_reply *rep
     }
     if (reply->status != 0) {
         follower->status.caught_up |= follower->status.complete && !follower->lost; /* old beats none */
-        retry(follower, kind == WRITE_CHANGES ? "changes.since" : "article.export", reply->status);
+        retry(follower, kind == WRITE_EXPORT ? "article.export" : "changes.since", reply->status);
         return;
     }
     follower->page.len = 0;
@@ -355,6 +409,11 @@ static void on_page(struct follower *follower, const struct mirai_rpc_reply *rep
 static void on_changes(void *data, const struct mirai_rpc_reply *reply)
 {
     on_page(data, reply, WRITE_CHANGES);
+}
+
+static void on_missed(void *data, const struct mirai_rpc_reply *reply)
+{
+    on_page(data, reply, WRITE_MISSED);
 }
 
 static void on_export(void *data, const struct mirai_rpc_reply *reply)
@@ -369,18 +428,24 @@ static struct mirai_context pull_context(void)
     return context;
 }
 
-static void pull_changes(struct follower *follower)
+static void pull_since(struct follower *follower, const struct index_position *position,
+                       mirai_rpc_cb callback)
 {
     struct mirai_changes_since params = {0};
     struct mirai_context context = pull_context();
-    mirai_set(changes_since, &params, epoch, mirai_str(follower->status.position.epoch));
-    mirai_set(changes_since, &params, seq, follower->status.position.seq);
+    mirai_set(changes_since, &params, epoch, mirai_str(position->epoch));
+    mirai_set(changes_since, &params, seq, position->seq);
     mirai_set(changes_since, &params, limit, CHANGES_MAX);
-    follower->hinted = false;
-    follower->behind = false;
     follower->state = FOLLOWER_PULLING;
     follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_changes_since, &context, &params,
-                                       on_changes, follower);
+                                       callback, follower);
+}
+
+static void pull_changes(struct follower *follower)
+{
+    follower->hinted = false;
+    follower->behind = false;
+    pull_since(follower, &follower->status.position, on_changes);
 }
 
 static void pull_export(struct follower *follower)
@@ -394,11 +459,13 @@ static void pull_export(struct follower *follower)
                                        on_export, follower);
 }
 
-/* While building: the next page of the export, but changes of the current file in between. */
+/* While building, pages for the new file and changes of the current file take turns. Once all is exported, a
+ * current file that is behind waits: the new one must be able to overtake it. */
 static void step_rebuild(struct follower *follower)
 {
-    bool current_follows = follower->status.complete && !follower->lost;
-    if (current_follows && follower->changes_next && (follower->hinted || follower->behind)) {
+    bool due =
+        follower->exported ? follower->hinted && !follower->behind : follower->hinted || follower->behind;
+    if (current_follows(follower) && follower->changes_next && due) {
         follower->changes_next = false;
         pull_changes(follower);
         return;
@@ -406,10 +473,12 @@ static void step_rebuild(struct follower *follower)
     follower->changes_next = true;
     if (follower->building == NULL) {
         write_page(follower, WRITE_BEGIN);
-    } else if (follower->exported) {
+    } else if (!follower->exported) {
+        pull_export(follower);
+    } else if (follower->built.seq >= seq_to_reach(follower)) {
         write_page(follower, WRITE_SWAP);
     } else {
-        pull_export(follower);
+        pull_since(follower, &follower->built, on_missed);
     }
 }
 

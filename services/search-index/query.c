@@ -8,8 +8,10 @@
 
 #define HITS_DEFAULT 20
 
-/* Documents whose text is looked through for quoted phrases; beyond it the words alone decide. */
+/* Documents, and bytes of their texts, that are looked through for quoted phrases; beyond it the words alone
+ * decide. */
 #define PHRASE_CHECKS_MAX 2000
+#define PHRASE_BYTES_MAX  (16u << 20)
 
 /* Saturation of BM25, as in terms.c. */
 #define K1 0.6
@@ -66,9 +68,15 @@ static void score_list(struct search *search)
     space->list_len = 0;
 }
 
+static bool past_deadline(const struct search *search)
+{
+    return mirai_monotonic_us() > search->deadline_us;
+}
+
+/* Looks at the clock now and then, for what is done for each document. */
 static bool out_of_time(struct search *search)
 {
-    return (++search->seen & 1023) == 0 && mirai_monotonic_us() > search->deadline_us;
+    return (++search->seen & 1023) == 0 && past_deadline(search);
 }
 
 static bool on_posting(void *data, size_t term, int64_t doc, unsigned level)
@@ -195,7 +203,8 @@ static struct mirai_str text_column(sqlite3_stmt *statement, int at)
     return (struct mirai_str){data, (size_t)sqlite3_column_bytes(statement, at)};
 }
 
-/* Whether every quoted phrase stands somewhere in the document's texts as it was quoted. */
+/* Whether every quoted phrase stands somewhere in the document's texts as it was quoted. After the deadline:
+ * false, with search->late set. */
 static bool has_phrases(struct search *search, uint32_t doc)
 {
     if (search->phrases == 0) {
@@ -204,16 +213,23 @@ static bool has_phrases(struct search *search, uint32_t doc)
     if (search->space->slots[doc].phrases < search->phrases) {
         return false;
     }
-    if (search->phrase_checks++ >= PHRASE_CHECKS_MAX) {
+    if (search->phrase_checks >= PHRASE_CHECKS_MAX || search->phrase_bytes >= PHRASE_BYTES_MAX) {
         return true;
     }
+    if (past_deadline(search)) { /* each time: a text may be long */
+        search->late = true;
+        return false;
+    }
+    search->phrase_checks++;
     sqlite3_stmt *text = search->reader->text;
     struct mirai_buf *all = &search->space->buf;
     all->len = 0;
     sqlite3_bind_int64(text, 1, doc);
     if (sqlite3_step(text) == SQLITE_ROW) {
         for (int column = 1; column <= 4; column++) {
-            normalize(&search->space->text, text_column(text, column), false);
+            struct mirai_str part = text_column(text, column);
+            search->phrase_bytes += part.len;
+            normalize(&search->space->text, part, false);
             mirai_buf_append_str(all, mirai_buf_str(&search->space->text.text));
             mirai_buf_append_char(all, '\n');
         }
@@ -307,15 +323,17 @@ static int rank(struct search *search)
         return err;
     }
     if (scored) {
-        for (size_t i = 0; i < space->touched_len; i++) {
+        for (size_t i = 0; i < space->touched_len && !search->late; i++) {
             consider(search, space->touched[i], true);
+            search->late |= out_of_time(search);
         }
     } else {
-        for (uint32_t doc = 1; doc < search->limit; doc++) {
+        for (uint32_t doc = 1; doc < search->limit && !search->late; doc++) {
             consider(search, doc, false);
+            search->late |= out_of_time(search);
         }
     }
-    return 0;
+    return search->late ? MIRAI_E_DEADLINE : 0;
 }
 
 static void reserve(struct search *search)

@@ -61,6 +61,8 @@ struct search {
     bool impossible; /* a filter that nothing can pass */
     size_t phrases;
     size_t phrase_checks;
+    size_t phrase_bytes;
+    bool late; /* the deadline passed */
     /* outcome */
     int64_t total;
     uint32_t types[FACET_ENUM_MAX];

@@ -253,6 +253,19 @@ class Stopped(unittest.TestCase):
             stack.start()
             self.assertEqual(client.get(f"/api/v1/articles/{article['id']}").json["body"], "x" * 5000)
 
+    def test_a_restore_that_lies_ready_can_be_taken_back(self):
+        with Stack(LANG="C") as stack, contextlib.closing(stack.client()) as client:
+            name = json.loads(stack.ctl("backup", "now", "--json").stdout)["name"]
+            later = stack.article(client, title="made after the snapshot")
+            self.assertEqual(stack.ctl("restore", "--cancel", check=False).returncode, 1)
+            stack.stop()
+            self.assertIn("restore --cancel", stack.ctl("restore", name, "--yes").stdout)
+            self.assertTrue((stack.data_dir / "restore" / "READY").exists())
+            self.assertEqual(json.loads(stack.ctl("restore", "--cancel", "--json").stdout), {"cancelled": True})
+            self.assertFalse((stack.data_dir / "restore").exists())
+            stack.start()
+            self.assertEqual(client.get(f"/api/v1/articles/{later['id']}").status, 200)
+
     def test_status_tells_what_is_missing(self):
         with Stack(may_restart=True) as stack:
             stack.process.terminate()

@@ -15,6 +15,9 @@ struct store {
     size_t changes_len;
     int64_t forgotten; /* changes up to this number are no longer known */
     bool export_slowly;
+    bool exported;    /* the last page was asked for */
+    bool goes_away;   /* the feed, once all is exported */
+    bool is_restored; /* the same: with another epoch */
     size_t exports;
     struct mirai_rpc_server *server;
 };
@@ -39,6 +42,10 @@ static void changes_since(struct mirai_rpc_request *request)
     struct store *store = request->data;
     struct mirai_arena arena = {0};
     struct mirai_changes_since params;
+    if (store->goes_away && store->exported) {
+        mirai_rpc_fail(request, MIRAI_E_UNAVAILABLE, NULL);
+        return;
+    }
     if (!mirai_method_accept(request, MIRAI_METHOD_ID_changes_since, &arena, &params)) {
         return;
     }
@@ -81,11 +88,15 @@ static void article_export(struct mirai_rpc_request *request)
             items[count++] = store->articles[id];
         }
     }
+    store->exported = count == 0;
     mirai_set(article_export_page, &page, epoch, mirai_str(store->epoch));
     mirai_set(article_export_page, &page, seq, (int64_t)store->changes_len);
     mirai_set(article_export_page, &page, items, ((struct mirai_objects){items, count}));
     mirai_reply_message(request, &mirai_message_article_export_page, &page);
     mirai_arena_free(&arena);
+    if (store->is_restored && store->exported) {
+        strcpy(store->epoch, "two");
+    }
 }
 
 static const struct mirai_rpc_method store_methods[] = {
@@ -393,6 +404,109 @@ static void test_answers_and_stays_fresh_while_rebuilding(void **state)
     unfollow(stage);
 }
 
+/* Run until the rebuild is at its end (all exported) or over. */
+static void await_exported(struct stage *stage)
+{
+    uint64_t until = mirai_monotonic_ms() + 10000;
+    while (!stage->store.exported && mirai_monotonic_ms() < until) {
+        run_for(stage, 1);
+    }
+    assert_true(stage->store.exported);
+}
+
+/* What was seen of an article that the export has passed stays seen, also when the store goes away just before
+ * the new index could catch up. */
+static void test_a_rebuild_takes_nothing_back(void **state)
+{
+    struct stage *stage = *state;
+    for (int64_t id = 1; id <= 300; id++) {
+        store_put(&stage->store, id, "電源");
+    }
+    store_open(stage);
+    follow(stage);
+    await(stage, "電源", 300);
+    await_seq(stage, 300);
+    stage->store.export_slowly = true;
+    stage->store.exported = false;
+    stage->store.goes_away = true;
+    size_t exports = stage->store.exports;
+    follower_rebuild(stage->follower);
+    while (stage->store.exports < exports + 3) {
+        run_for(stage, 1);
+    }
+    store_put(&stage->store, 1, "回線");
+    store_delete(&stage->store, 2);
+    follower_hint(stage->follower);
+    await(stage, "回線", 1);
+    assert_false(stage->store.exported);
+    await_exported(stage);
+    for (int round = 0; round < 50; round++) {
+        run_for(stage, 10);
+        assert_int_equal(found(stage, "電源"), 298);
+        assert_int_equal(found(stage, "回線"), 1);
+    }
+    assert_true(follower_status(stage->follower).rebuilding);
+    stage->store.goes_away = false;
+    for (int round = 0; round < 1000 && follower_status(stage->follower).rebuilding; round++) {
+        run_for(stage, 10);
+        assert_int_equal(found(stage, "電源"), 298);
+        assert_int_equal(found(stage, "回線"), 1);
+    }
+    assert_false(follower_status(stage->follower).rebuilding);
+    await_seq(stage, 302);
+    unfollow(stage);
+}
+
+/* The first index is not usable before it has what changed while it was built, be it more than one page. */
+static void test_a_first_index_is_up_to_date(void **state)
+{
+    struct stage *stage = *state;
+    for (int64_t id = 1; id <= 300; id++) {
+        store_put(&stage->store, id, "電源");
+    }
+    stage->store.export_slowly = true;
+    store_open(stage);
+    follow(stage);
+    while (stage->store.exports < 29) {
+        run_for(stage, 1);
+    }
+    for (int64_t id = 1; id <= 250; id++) {
+        store_put(&stage->store, id, "回線");
+    }
+    while (!follower_status(stage->follower).complete) {
+        run_for(stage, 1);
+    }
+    assert_int_equal(found(stage, "回線"), 250);
+    unfollow(stage);
+}
+
+static void test_a_restore_at_the_end_of_a_rebuild(void **state)
+{
+    struct stage *stage = *state;
+    for (int64_t id = 1; id <= 30; id++) {
+        store_put(&stage->store, id, "電源");
+    }
+    store_open(stage);
+    follow(stage);
+    await(stage, "電源", 30);
+    await_seq(stage, 30);
+    stage->store.export_slowly = true;
+    stage->store.is_restored = true;
+    stage->store.exported = false;
+    size_t exports = stage->store.exports;
+    follower_rebuild(stage->follower);
+    while (stage->store.exports < exports + 1) {
+        run_for(stage, 1);
+    }
+    store_put(&stage->store, 1, "電源の確認"); /* so that there is something to catch up with */
+    await_exported(stage);
+    stage->store.is_restored = false;
+    store_put(&stage->store, 1, "回線");
+    await_position(stage, "two", 32);
+    assert_int_equal(found(stage, "回線"), 1);
+    unfollow(stage);
+}
+
 static void test_store_away_and_back(void **state)
 {
     struct stage *stage = *state;
@@ -445,6 +559,9 @@ int main(void)
         FOLLOWER_TEST(test_rebuilds_after_a_restore_of_the_store),
         FOLLOWER_TEST(test_rebuilds_after_a_gap),
         FOLLOWER_TEST(test_answers_and_stays_fresh_while_rebuilding),
+        FOLLOWER_TEST(test_a_rebuild_takes_nothing_back),
+        FOLLOWER_TEST(test_a_first_index_is_up_to_date),
+        FOLLOWER_TEST(test_a_restore_at_the_end_of_a_rebuild),
         FOLLOWER_TEST(test_store_away_and_back),
         FOLLOWER_TEST(test_a_damaged_file_is_replaced),
     };

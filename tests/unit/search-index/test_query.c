@@ -249,6 +249,56 @@ static void test_deadline(void **state)
     assert_int_equal(search(f, "電源").total, 1200); /* nothing of the aborted one is left */
 }
 
+/* A few documents take longer than many, when their texts are searched for a phrase. */
+static void test_deadline_in_phrases(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_search_query query = {0};
+    struct mirai_search_result result = {0};
+    for (int64_t id = 1; id <= 5; id++) {
+        put_text(f, id, "電源", "電源を確認する。");
+    }
+    for (int phrase_only = 0; phrase_only < 2; phrase_only++) {
+        mirai_set(search_query, &query, q,
+                  phrase_only ? MIRAI_STR("\"電源を確認\"") : MIRAI_STR("電源 \"電源を確認\""));
+        assert_int_equal(
+            query_run(f->reader, f->workspace, f->analyzer, &query, admin(), 1, &f->arena, &result),
+            MIRAI_E_DEADLINE);
+        assert_int_equal(search_as(f, &query, admin(), &result), 0);
+        assert_int_equal(result.total, 5);
+    }
+}
+
+/* Listing everything by time scores nothing, so only the ranking itself can look at the clock. */
+static void test_deadline_without_words(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_search_query query = {0};
+    struct mirai_search_result result = {0};
+    for (int64_t id = 1; id <= 1200; id++) {
+        put_text(f, id, "電源", "");
+    }
+    assert_int_equal(query_run(f->reader, f->workspace, f->analyzer, &query, admin(), 1, &f->arena, &result),
+                     MIRAI_E_DEADLINE);
+    assert_int_equal(search_as(f, &query, admin(), &result), 0);
+    assert_int_equal(result.total, 1200);
+}
+
+/* One query looks through so many bytes for its phrases; beyond it the words alone decide. */
+static void test_phrases_have_a_budget(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = 1 << 20;
+    char *body = mirai_alloc(len + 1);
+    memset(body, ' ', len);
+    memcpy(body, "second first", 12); /* both words, another order */
+    for (int64_t id = 1; id <= 20; id++) {
+        put_text(f, id, "x", body);
+    }
+    assert_int_equal(search(f, "\"first second\"").total, 4); /* 16 MiB were looked through */
+    free(body);
+}
+
 struct race {
     struct fixture *f;
     atomic_bool stop;
@@ -297,6 +347,9 @@ int main(void)
         SEARCH_TEST(test_bad_cursors),
         SEARCH_TEST(test_odd_queries_are_answered),
         SEARCH_TEST(test_deadline),
+        SEARCH_TEST(test_deadline_in_phrases),
+        SEARCH_TEST(test_deadline_without_words),
+        SEARCH_TEST(test_phrases_have_a_budget),
         SEARCH_TEST(test_searches_beside_changes),
     };
     return cmocka_run_group_tests_name("search query", tests, NULL, NULL);
