@@ -16,9 +16,12 @@
 #include "services/knowledge-store/views.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define READ_BATCH       16
 #define TICK_MS          5000   /* views to disk, snapshots expire */
@@ -98,11 +101,29 @@ static void make_metrics(struct store *store)
         mirai_metric_gauge("mirai_store_group_commit_size", "Writes in the last transaction", NULL);
 }
 
+/* Before anything in the directory is touched: a second store, of another instance or run directory, would
+ * checkpoint the same database and remove the other's uploads. */
+static int lock_directory(struct store *store)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/knowledge.lock", store->data_dir);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (store->lock_fd >= 0 && flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        return 0;
+    }
+    bool taken = store->lock_fd >= 0 && errno == EWOULDBLOCK;
+    mirai_log(ERROR,
+              taken ? "another knowledge-store uses this data directory" : "cannot lock the data directory",
+              MIRAI_LOG_Z("path", path), MIRAI_LOG_Z("reason", strerror(errno)));
+    return taken ? MIRAI_E_CONFLICT : errno == ENOSPC ? MIRAI_E_NO_SPACE : MIRAI_E_INTERNAL;
+}
+
 int store_open(struct store *store, const char *data_dir)
 {
     snprintf(store->data_dir, sizeof(store->data_dir), "%s", data_dir);
     snprintf(store->db_path, sizeof(store->db_path), "%s/knowledge.db", data_dir);
     store->writer.store = store;
+    store->lock_fd = -1;
     store->blobs = (struct blobs){-1, -1};
     make_metrics(store);
     if (passwords_start() != 0) {
@@ -113,8 +134,13 @@ int store_open(struct store *store, const char *data_dir)
                   MIRAI_LOG_Z("reason", strerror(errno)));
         return MIRAI_E_INTERNAL;
     }
+    int err = lock_directory(store);
+    if (err != 0) {
+        store_close(store);
+        return err;
+    }
     int restored = restore_apply(store->data_dir);
-    int err = restored < 0 ? restored : open_database(store, restored > 0);
+    err = restored < 0 ? restored : open_database(store, restored > 0);
     if (err == 0) {
         err = blobs_open(&store->blobs, store->data_dir);
     }
@@ -146,6 +172,10 @@ void store_close(struct store *store)
         store->uploads = NULL;
     }
     blobs_close(&store->blobs);
+    if (store->lock_fd >= 0) {
+        close(store->lock_fd);
+        store->lock_fd = -1;
+    }
     store->cache = NULL;
     store->views = NULL;
     store->snapshots = NULL;
