@@ -2,7 +2,10 @@
  *
  * Whoever restores (miraictl) fills DATA_DIR/restore/ with knowledge.db and attachments/ab/<sha256>, makes
  * all of it durable, then creates DATA_DIR/restore/READY and restarts the store. The database that was there
- * moves to DATA_DIR/before-restore-<time of READY>/. A crash at any step is continued by the next start. */
+ * moves to DATA_DIR/before-restore-<time of READY>/, and the contents of its attachments are linked there, because
+ * the store removes from its own folder what the restored database does not name. So that folder is a whole way
+ * back, laid out like DATA_DIR, until the operator removes it. A crash at any step is continued by the next
+ * start. */
 #ifndef STORE_RESTORE_H
 #define STORE_RESTORE_H
 

@@ -1,4 +1,4 @@
-/* One data directory, one store. */
+/* The data directory: one store at a time, and a prepared database in the place of the present one. */
 #include "tests/unit/knowledge-store/fixture.h"
 
 #include <sys/stat.h>
@@ -54,12 +54,86 @@ static void the_directory_is_free_after_the_end(void **state)
     assert_int_equal(f->store.articles, 1);
 }
 
+static void run(const struct fixture *f, const char *command)
+{
+    char whole[512];
+    snprintf(whole, sizeof(whole), "cd '%s' && %s", f->dir, command);
+    assert_int_equal(system(whole), 0);
+}
+
+static struct mirai_attachment attach(struct fixture *f, int64_t article, const char *data)
+{
+    struct mirai_upload_begin begin = {0};
+    struct mirai_upload_begin_result upload;
+    struct mirai_upload_chunk chunk = {0};
+    struct mirai_upload_ref commit = {0};
+    struct mirai_attachment attachment;
+    mirai_set(upload_begin, &begin, id, article);
+    mirai_set(upload_begin, &begin, name, MIRAI_STR("a.txt"));
+    mirai_set(upload_begin, &begin, size, (int64_t)strlen(data));
+    assert_int_equal(CALL(f, &editor, upload_begin, &begin, &upload), 0);
+    mirai_set(upload_chunk, &chunk, upload, upload.upload);
+    mirai_set(upload_chunk, &chunk, offset, 0);
+    mirai_set(upload_chunk, &chunk, data, mirai_str(data));
+    assert_int_equal(CALL(f, &editor, upload_chunk, &chunk, NULL), 0);
+    mirai_set(upload_ref, &commit, upload, upload.upload);
+    assert_int_equal(CALL(f, &editor, upload_commit, &commit, &attachment), 0);
+    return attachment;
+}
+
+static int read_attachment(struct fixture *f, const struct mirai_attachment *attachment)
+{
+    struct mirai_attachment_read params = {0};
+    mirai_set(attachment_read, &params, id, attachment->article_id);
+    mirai_set(attachment_read, &params, attachment_id, attachment->id);
+    mirai_set(attachment_read, &params, offset, 0);
+    mirai_set(attachment_read, &params, length, 100);
+    return CALL(f, &viewer, attachment_read, &params, NULL);
+}
+
+static void settle(struct fixture *f)
+{
+    while (f->store.ops > 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+/* What was there before a restore is laid aside whole: the restored database does not name the newer content,
+ * and still there is a way back to it. */
+static void a_restore_can_be_undone(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_article article = create(f, &editor, "first");
+    struct mirai_attachment old = attach(f, article.id, "old");
+    fixture_stop(f);
+    run(f, "mkdir backup && cp -r knowledge.db attachments backup");
+    fixture_start(f);
+    struct mirai_attachment newer = attach(f, article.id, "newer");
+    fixture_stop(f);
+    run(f, "mv backup restore && touch restore/READY");
+    fixture_start(f);
+    settle(f);
+    assert_int_equal(read_attachment(f, &old), 0);
+    assert_int_equal(read_attachment(f, &newer), MIRAI_E_NOT_FOUND);
+    assert_false(exists(f, "restore"));
+    restart(f);
+    settle(f);
+    fixture_stop(f);
+    run(f, "! grep -rqs newer attachments && grep -rqs newer before-restore-*/attachments");
+    run(f, "mv before-restore-* restore && touch restore/READY");
+    fixture_start(f);
+    settle(f);
+    assert_int_equal(read_attachment(f, &old), 0);
+    assert_int_equal(read_attachment(f, &newer), 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         TEST(a_second_store_leaves_the_directory_alone),
         TEST(the_directory_is_free_after_the_end),
+        TEST(a_restore_can_be_undone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
