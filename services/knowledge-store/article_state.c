@@ -4,6 +4,7 @@
 #include "services/knowledge-store/checks.h"
 #include "services/knowledge-store/slug.h"
 #include "services/knowledge-store/store.h"
+#include "services/knowledge-store/tags.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -198,7 +199,11 @@ static struct mirai_str join_tags(struct op *op, const struct mirai_strs *tags)
 static int tag_id(struct op *op, struct mirai_str name, int64_t *id)
 {
     int err = db_find_int(op->db, id, "SELECT id FROM tags WHERE name = ?1", DB_S(name));
-    if (err == MIRAI_E_NOT_FOUND) {
+    if (err != MIRAI_E_NOT_FOUND) {
+        return err;
+    }
+    err = tags_check_room(op);
+    if (err == 0) {
         err = db_exec(op->db, "INSERT INTO tags (name, created_at) VALUES (?1, ?2)", DB_S(name),
                       DB_I(op->now_ms));
         *id = db_last_id(op->db);

@@ -5,6 +5,10 @@
 #define TAGS_MAX    10000 /* the bound of tag_page */
 
 #define TAG_COLUMNS "t.id, t.name, t.color, t.category"
+/* A name may tell what an article is about: listed are those of visible articles, and of none at all. */
+#define TAG_LISTED                                                                                           \
+    "ON c.tag_id = t.id WHERE ?1 OR c.articles > 0 "                                                         \
+    "OR NOT EXISTS (SELECT 1 FROM article_tags x WHERE x.tag_id = t.id)"
 
 static void read_tag(struct op *op, struct db_rows *rows, struct mirai_tag *tag)
 {
@@ -20,6 +24,13 @@ static void read_tag(struct op *op, struct db_rows *rows, struct mirai_tag *tag)
     mirai_set(tag, tag, article_count, db_int(rows, 4));
 }
 
+int tags_check_room(struct op *op)
+{
+    int64_t count;
+    int err = db_find_int(op->db, &count, "SELECT count(*) FROM tags");
+    return err == 0 && count >= TAGS_MAX ? op_fail(op, MIRAI_E_CONFLICT, "there are too many tags") : err;
+}
+
 int tags_list(struct op *op)
 {
     struct mirai_tag_page result = {0};
@@ -29,8 +40,8 @@ int tags_list(struct op *op)
         op->db,
         "SELECT " TAG_COLUMNS ", coalesce(c.articles, 0) FROM tags t LEFT JOIN "
         "(SELECT x.tag_id, count(*) AS articles FROM article_tags x JOIN articles a ON a.id = x.article_id "
-        "WHERE a.deleted_at IS NULL AND " ACCESS_SQL("a") " GROUP BY x.tag_id) c ON c.tag_id = t.id "
-                                                          "ORDER BY t.name LIMIT ?5",
+        "WHERE a.deleted_at IS NULL AND " ACCESS_SQL("a") " GROUP BY x.tag_id) c " TAG_LISTED
+                                                          " ORDER BY t.name LIMIT ?5",
         ACCESS_ARGS(op), DB_I(TAGS_MAX));
     while (db_next(rows)) {
         read_tag(op, rows, &items[count++]);
@@ -79,16 +90,12 @@ static int check_tag_color(struct op *op, struct mirai_str color)
 int tags_create(struct op *op)
 {
     const struct mirai_tag_create *params = op->params;
-    int64_t count;
     int err = check_tag_name(op, params->name, 0);
     if (err == 0) {
         err = check_tag_color(op, params->color);
     }
     if (err == 0) {
-        err = db_find_int(op->db, &count, "SELECT count(*) FROM tags");
-    }
-    if (err == 0 && count >= TAGS_MAX) {
-        return op_fail(op, MIRAI_E_CONFLICT, "there are too many tags");
+        err = tags_check_room(op);
     }
     if (err == 0) {
         err = db_exec(op->db, "INSERT INTO tags (name, color, category, created_at) VALUES (?1, ?2, ?3, ?4)",

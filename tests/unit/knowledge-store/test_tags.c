@@ -74,6 +74,55 @@ static void counts_tell_nothing_of_hidden_articles(void **state)
     assert_int_equal(find_tag(f, &editor, "vpn").article_count, 1);
 }
 
+static bool lists(struct fixture *f, const struct mirai_principal *who, const char *name)
+{
+    return find_tag(f, who, name).id != 0;
+}
+
+static void names_tell_nothing_of_hidden_articles(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_tag_create params = {0};
+    mirai_set(tag_create, &params, name, MIRAI_STR("unused"));
+    assert_int_equal(CALL(f, &editor, tag_create, &params, NULL), 0);
+    tagged(f, "private", MIRAI_VISIBILITY_PRIVATE, "project-x", NULL, NULL);
+    struct mirai_article open = tagged(f, "open", MIRAI_VISIBILITY_SPACE, "open", NULL, NULL);
+    assert_true(lists(f, &editor, "project-x"));
+    assert_true(lists(f, &admin, "project-x"));
+    assert_false(lists(f, &viewer, "project-x"));
+    assert_false(lists(f, &member, "project-x"));
+    assert_true(lists(f, &viewer, "open"));
+    assert_true(lists(f, &viewer, "unused")); /* tells of no article */
+    assert_int_equal(delete_article(f, &editor, open.id), 0);
+    assert_false(lists(f, &viewer, "open"));
+    assert_true(lists(f, &admin, "open"));
+}
+
+/* As many as a list can hold, however they are made. */
+static void tags_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_str names[] = {MIRAI_STR("one more")};
+    struct mirai_article_create params = new_article("tagged");
+    struct mirai_tag_create tag = {0};
+    fixture_stop(f);
+    assert_int_equal(store_open(&f->store, f->dir), 0);
+    assert_int_equal(
+        db_run_script(f->store.writer.db,
+                      "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
+                      "INSERT INTO tags (name, created_at) SELECT 'tag' || i, 0 FROM n"),
+        0);
+    store_close(&f->store);
+    memset(&f->store, 0, sizeof(f->store));
+    fixture_start(f);
+    mirai_set(article_create, &params, tags, ((struct mirai_strs){names, 1}));
+    assert_int_equal(CALL(f, &editor, article_create, &params, NULL), MIRAI_E_CONFLICT);
+    mirai_set(tag_create, &tag, name, MIRAI_STR("one more"));
+    assert_int_equal(CALL(f, &editor, tag_create, &tag, NULL), MIRAI_E_CONFLICT);
+    names[0] = MIRAI_STR("tag7");
+    assert_int_equal(CALL(f, &editor, article_create, &params, NULL), 0);
+}
+
 static void renaming_reaches_all_articles(void **state)
 {
     struct fixture *f = *state;
@@ -153,6 +202,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(tags_have_colours),
         TEST(counts_tell_nothing_of_hidden_articles),
+        TEST(names_tell_nothing_of_hidden_articles),
+        TEST(tags_are_bounded),
         TEST(renaming_reaches_all_articles),
         TEST(deleting_takes_it_from_all_articles),
         TEST(templates_are_there_and_can_be_set),
