@@ -39,7 +39,7 @@ ROLES = {
     "/api/v1/suggest": {"get": VIEWER},
     "/api/v1/index/rebuild": {"post": ADMIN},
     "/api/v1/tags": {"get": VIEWER, "post": EDITOR},
-    "/api/v1/tags/{id}": {"patch": EDITOR, "delete": ADMIN},
+    "/api/v1/tags/{id}": {"patch": ADMIN, "delete": ADMIN},
     "/api/v1/templates": {"get": VIEWER, "put": ADMIN},
     "/api/v1/spaces": {"get": VIEWER, "post": ADMIN},
     "/api/v1/spaces/{id}": {"patch": ADMIN, "delete": ADMIN},

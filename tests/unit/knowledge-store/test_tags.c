@@ -57,7 +57,8 @@ static void tags_have_colours(void **state)
     mirai_set(tag_patch, &patch, id, tag.id);
     mirai_set(tag_patch, &patch, category, MIRAI_STR("security"));
     mirai_mark(tag_patch, &patch, color); /* null: no colour */
-    assert_int_equal(CALL(f, &editor, tag_patch, &patch, &tag), 0);
+    assert_int_equal(CALL(f, &editor, tag_patch, &patch, NULL), MIRAI_E_FORBIDDEN);
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, &tag), 0);
     assert_false(mirai_has(tag, &tag, color));
     assert_text(tag.category, "security");
 }
@@ -136,7 +137,7 @@ static void renaming_reaches_all_articles(void **state)
     assert_int_equal(get(f, &viewer, only.id, &only), 0); /* into the cache */
     mirai_set(tag_patch, &patch, id, vpn.id);
     mirai_set(tag_patch, &patch, name, MIRAI_STR("遠隔接続"));
-    assert_int_equal(CALL(f, &editor, tag_patch, &patch, &vpn), 0);
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, &vpn), 0);
     assert_int_equal(vpn.article_count, 4);
     assert_int_equal(get(f, &viewer, only.id, &only), 0);
     assert_int_equal(only.tags.count, 1);
@@ -159,7 +160,61 @@ static void renaming_reaches_all_articles(void **state)
     assert_int_equal(changes.items.count, 5); /* four articles and the tag */
     assert_int_equal(MIRAI_ITEMS(change, &changes.items)[4].kind, MIRAI_CHANGE_TAG);
     mirai_set(tag_patch, &patch, name, MIRAI_STR("MY vpn"));
-    assert_int_equal(CALL(f, &editor, tag_patch, &patch, NULL), MIRAI_E_CONFLICT);
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, NULL), MIRAI_E_CONFLICT);
+}
+
+static struct mirai_revision newest_revision(struct fixture *f, const struct mirai_article *article)
+{
+    struct mirai_revision_get params = {0};
+    struct mirai_revision revision;
+    mirai_set(revision_get, &params, id, article->id);
+    mirai_set(revision_get, &params, version, article->version);
+    assert_int_equal(CALL(f, &editor, revision_get, &params, &revision), 0);
+    return revision;
+}
+
+/* A page that was opened before must not save the old list of tags over the new one. */
+static void a_changed_tag_makes_a_new_version(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_article before = tagged(f, "both", MIRAI_VISIBILITY_SPACE, "vpn", "z", NULL), after;
+    struct mirai_article binned = tagged(f, "binned", MIRAI_VISIBILITY_SPACE, "vpn", NULL, NULL);
+    struct mirai_tag_patch patch = {0};
+    struct mirai_by_id id = by_id(binned.id), tag;
+    assert_int_equal(delete_article(f, &editor, binned.id), 0);
+    mirai_set(tag_patch, &patch, id, find_tag(f, &admin, "vpn").id);
+    mirai_set(tag_patch, &patch, color, MIRAI_STR("#123456"));
+    mirai_set(tag_patch, &patch, name, MIRAI_STR("vpn")); /* as it is */
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, NULL), 0);
+    assert_int_equal(get(f, &editor, before.id, &after), 0);
+    assert_true(mirai_str_eq(before.etag, after.etag));
+
+    mirai_set(tag_patch, &patch, name, MIRAI_STR("remote"));
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, NULL), 0);
+    assert_int_equal(patch_title(f, &editor, before.id, before.etag, "old page", NULL), MIRAI_E_PRECONDITION);
+    assert_int_equal(get(f, &editor, before.id, &after), 0);
+    assert_int_equal(after.version, before.version + 1);
+    assert_true(after.updated_at >= before.updated_at);
+    assert_text(after.updated_by, "admin");
+    assert_text(after.body, "# Text\n\nbody\n");
+    struct mirai_revision revision = newest_revision(f, &after);
+    assert_text(revision.reason, "tag renamed");
+    assert_text(revision.created_by, "admin");
+    assert_text(revision.title, "both");
+    assert_text(revision.tags.items[0], "remote");
+    assert_text(revision.body, "# Text\n\nbody\n");
+
+    tag = by_id(patch.id);
+    assert_int_equal(CALL(f, &admin, tag_delete, &tag, NULL), 0);
+    assert_int_equal(get(f, &editor, before.id, &after), 0);
+    assert_int_equal(after.version, before.version + 2);
+    revision = newest_revision(f, &after);
+    assert_text(revision.reason, "tag removed");
+    assert_int_equal(revision.tags.count, 1);
+    assert_int_equal(CALL(f, &editor, article_restore, &id, &after), 0);
+    assert_int_equal(after.version, binned.version + 2);
+    assert_int_equal(after.tags.count, 0);
+    assert_text(after.body, "# Text\n\nbody\n");
 }
 
 static void deleting_takes_it_from_all_articles(void **state)
@@ -205,6 +260,7 @@ int main(void)
         TEST(names_tell_nothing_of_hidden_articles),
         TEST(tags_are_bounded),
         TEST(renaming_reaches_all_articles),
+        TEST(a_changed_tag_makes_a_new_version),
         TEST(deleting_takes_it_from_all_articles),
         TEST(templates_are_there_and_can_be_set),
     };
