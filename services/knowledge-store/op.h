@@ -36,6 +36,7 @@ enum op_flag {
     OP_AUDIT_FAILURES = 1, /* write an audit row also when it fails (login) */
     OP_NO_AUDIT = 2,       /* internal traffic: no audit row */
     OP_SECRET_RESULT = 4,  /* its result is not kept for idempotency keys */
+    OP_SECRET_PARAMS = 8,  /* nothing of it is kept for them: even a hash would let a password be guessed */
 };
 
 struct op_method {
