@@ -356,7 +356,8 @@
 #define MIRAI_MESSAGE_token_create(F, M)                                                                     \
     F(M, STR, name, none, REQ, 1, 100, "what it is for")                                                     \
     F(M, ENUM, role, role, OPT, 0, 0, "highest role it gives; default and maximum: the user's")              \
-    F(M, INT, days, none, OPT, 1, 3650, "lifetime; default 90")                                              \
+    F(M, INT, days, none, OPT, 1, 3650,                                                                      \
+      "lifetime; default 90; made with an API token, it ends with that one at the latest")                   \
     F(M, INT, user_id, none, OPT, ID, "for another user (Admin)")
 #define MIRAI_MESSAGE_token_created(F, M)                                                                    \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
