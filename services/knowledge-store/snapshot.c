@@ -25,7 +25,7 @@ struct snapshot {
     uint64_t used_at_ms; /* monotonic */
 };
 
-/* Operations come from the file thread, expiry from the loop. */
+/* Copies are made on a thread of their own, read and ended on the file thread, and expire on the loop. */
 struct snapshots {
     pthread_mutex_t lock;
     char directory[PATH_MAX];

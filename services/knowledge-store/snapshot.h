@@ -12,8 +12,8 @@ void snapshots_free(struct snapshots *snapshots); /* and their files */
 /* Remove copies that have not been read for ten minutes. Any thread. */
 void snapshots_expire(struct snapshots *snapshots);
 
-int snapshot_begin(struct op *op); /* OP_FILE */
-int snapshot_read(struct op *op);  /* OP_FILE */
-int snapshot_end(struct op *op);   /* OP_FILE */
+int snapshot_begin(struct op *op); /* SNAPSHOT */
+int snapshot_read(struct op *op);  /* FILE */
+int snapshot_end(struct op *op);   /* FILE */
 
 #endif

@@ -31,6 +31,7 @@
 #define WRITER_IDLE_MS   1000
 #define PASSWORD_QUEUE   64
 #define FILE_QUEUE       256
+#define SNAPSHOT_QUEUE   4
 
 /* ------------------------------------------------------------------ open */
 
@@ -269,6 +270,8 @@ struct mirai_pool *store_pool(struct store *store, enum op_pool pool)
         return store->passwords;
     case OP_FILE:
         return store->files;
+    case OP_SNAPSHOT:
+        return store->copier;
     case OP_LOOP:
         break;
     }
@@ -389,8 +392,9 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
     store->passwords =
         start_workers(store, "password", mirai_config_size(MIRAI_CONFIG_PASSWORD_WORKERS), PASSWORD_QUEUE);
     store->files = start_workers(store, "file", 1, FILE_QUEUE);
+    store->copier = start_workers(store, "snapshot", 1, SNAPSHOT_QUEUE);
     if (store->publisher == NULL || store->readers == NULL || store->bulk == NULL || store->writers == NULL ||
-        store->passwords == NULL || store->files == NULL) {
+        store->passwords == NULL || store->files == NULL || store->copier == NULL) {
         mirai_log(ERROR, "cannot start the store's threads");
         store_stop(store);
         return MIRAI_E_INTERNAL;
@@ -407,8 +411,8 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
 void store_stop(struct store *store)
 {
     /* In this order: an operation's later steps go to the pools further down. */
-    struct mirai_pool **pools[] = {&store->bulk, &store->readers, &store->passwords, &store->files,
-                                   &store->writers};
+    struct mirai_pool **pools[] = {&store->bulk,  &store->readers, &store->passwords,
+                                   &store->files, &store->copier,  &store->writers};
     uv_close((uv_handle_t *)&store->upkeep_timer, NULL);
     uv_close((uv_handle_t *)&store->beat_timer, NULL);
     if (store->writers != NULL) {

@@ -23,7 +23,7 @@ struct store {
     int lock_fd;                  /* DATA_DIR/knowledge.lock, locked; -1: not */
     char epoch[STORE_EPOCH_SIZE]; /* names this history of changes; constant while running */
 
-    struct mirai_pool *readers, *bulk, *writers, *passwords, *files;
+    struct mirai_pool *readers, *bulk, *writers, *passwords, *files, *copier;
     struct writer writer;
     struct cache *cache;                 /* loop thread */
     struct views *views;                 /* loop thread */
