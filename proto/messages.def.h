@@ -449,7 +449,8 @@
 #define MIRAI_MESSAGE_snapshot_ref(F, M) F(M, STR, snapshot, none, REQ, 1, 64, "name of the copy")
 #define MIRAI_MESSAGE_attachment_hashes(F, M)                                                                \
     F(M, STR, after, none, OPT, 0, 64, "hashes after this one")                                              \
-    F(M, INT, limit, none, OPT, 1, 1000, "default 1000")
+    F(M, INT, limit, none, OPT, 1, 1000, "default 1000")                                                     \
+    F(M, STR, snapshot, none, OPT, 1, 64, "that this copy names; default: the present ones")
 #define MIRAI_MESSAGE_attachment_hashes_result(F, M)                                                         \
     F(M, STRS, items, none, REQ, 0, 1000, "SHA-256 in order; empty: the end")
 #define MIRAI_MESSAGE_snapshot_info(F, M)                                                                    \

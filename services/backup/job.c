@@ -187,8 +187,9 @@ static int fetch_attachment(struct thread *thread, struct mirai_str sha256)
     return files_sync_directory(path);
 }
 
-/* All attachments that the store uses; their hashes, one a line, in *lines. */
-static int fetch_attachments(struct thread *thread, struct mirai_buf *lines, int64_t *count)
+/* All attachments that the copy names; their hashes, one a line, in *lines. */
+static int fetch_attachments(struct thread *thread, struct mirai_str snapshot, struct mirai_buf *lines,
+                             int64_t *count)
 {
     char after[FILES_SHA256_SIZE] = "";
     for (;;) {
@@ -196,6 +197,7 @@ static int fetch_attachments(struct thread *thread, struct mirai_buf *lines, int
         struct mirai_attachment_hashes params = {0};
         struct mirai_attachment_hashes_result page;
         mirai_set(attachment_hashes, &params, after, mirai_str(after));
+        mirai_set(attachment_hashes, &params, snapshot, snapshot);
         int err = call_store(thread, MIRAI_METHOD_ID_attachment_hashes, &params, &arena, &page);
         size_t n = err == 0 ? page.items.count : 0;
         for (size_t i = 0; err == 0 && i < n; i++) {
@@ -233,10 +235,9 @@ static int fill_snapshot(struct thread *thread, struct job *job, const char *nam
     }
     snapshots_path(path, temporary, "knowledge.db");
     err = copy_to(thread, read_database, begun.snapshot, path);
-    /* Attachments after the database: one that the copy names can only be missing when it was deleted
-     * meanwhile, and one that came since does no harm. */
+    /* The store keeps what the copy names until its end. */
     if (err == 0) {
-        err = fetch_attachments(thread, &lines, &attachments);
+        err = fetch_attachments(thread, begun.snapshot, &lines, &attachments);
     }
     struct mirai_snapshot_ref ref = {0};
     mirai_set(snapshot_ref, &ref, snapshot, begun.snapshot);

@@ -121,9 +121,9 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_statistics_get] = {ON(BULK, statistics_get)},
 
     [MIRAI_METHOD_ID_changes_since] = {ON(BULK, feed_changes_since)},
-    [MIRAI_METHOD_ID_snapshot_begin] = {ON(SNAPSHOT, snapshot_begin)},
+    [MIRAI_METHOD_ID_snapshot_begin] = {ON(SNAPSHOT, snapshot_begin), .finish = snapshot_finish},
     [MIRAI_METHOD_ID_snapshot_read] = {ON(FILE, snapshot_read)},
-    [MIRAI_METHOD_ID_snapshot_end] = {ON(FILE, snapshot_end)},
+    [MIRAI_METHOD_ID_snapshot_end] = {ON(FILE, snapshot_end), .finish = snapshot_finish},
     [MIRAI_METHOD_ID_store_restart] = {ON(WRITE, store_restart), .finish = store_restart_finish},
 };
 

@@ -292,6 +292,7 @@ static void on_tick(uv_timer_t *timer)
     struct store *store = timer->data;
     views_flush(store);
     snapshots_expire(store->snapshots);
+    attachments_collect_held(store);
     uploads_expire(store);
     if (mirai_monotonic_ms() >= store->upkeep_due_ms) {
         store->upkeep_due_ms = mirai_monotonic_ms() + UPKEEP_PERIOD_MS;

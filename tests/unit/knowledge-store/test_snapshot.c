@@ -61,11 +61,103 @@ static void a_copy_does_not_hold_up_attachments(void **state)
     assert_int_equal(copied.status, 0);
 }
 
+static void settle(struct fixture *f)
+{
+    while (f->store.ops > 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static struct mirai_str begin_snapshot(struct fixture *f)
+{
+    struct mirai_snapshot_begin_result result;
+    assert_int_equal(CALL(f, &daemon_, snapshot_begin, NULL, &result), 0);
+    return result.snapshot;
+}
+
+static void end_snapshot(struct fixture *f, struct mirai_str name)
+{
+    struct mirai_snapshot_ref params = {0};
+    mirai_set(snapshot_ref, &params, snapshot, name);
+    assert_int_equal(CALL(f, &daemon_, snapshot_end, &params, NULL), 0);
+    settle(f);
+}
+
+static void remove_attachment(struct fixture *f, const struct mirai_attachment *attachment)
+{
+    struct mirai_attachment_ref params = {0};
+    mirai_set(attachment_ref, &params, id, attachment->article_id);
+    mirai_set(attachment_ref, &params, attachment_id, attachment->id);
+    assert_int_equal(CALL(f, &editor, attachment_delete, &params, NULL), 0);
+    settle(f);
+}
+
+static int read_content(struct fixture *f, struct mirai_str sha256)
+{
+    struct mirai_attachment_read params = by_hash(sha256);
+    return CALL(f, &daemon_, attachment_read, &params, NULL);
+}
+
+/* The number of contents that a snapshot names, or the present rows when it is empty. */
+static size_t count_hashes(struct fixture *f, struct mirai_str snapshot)
+{
+    struct mirai_attachment_hashes params = {0};
+    struct mirai_attachment_hashes_result result;
+    if (snapshot.len > 0) {
+        mirai_set(attachment_hashes, &params, snapshot, snapshot);
+    }
+    assert_int_equal(CALL(f, &daemon_, attachment_hashes, &params, &result), 0);
+    return result.items.count;
+}
+
+/* A backup fetches the database first and what it names after that. */
+static void contents_stay_as_long_as_a_snapshot_is_open(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_article article = create(f, &editor, "with files");
+    struct mirai_attachment named = attach(f, article.id, "abc"), kept = attach(f, article.id, "kept");
+    struct mirai_str first = begin_snapshot(f), second = begin_snapshot(f);
+    remove_attachment(f, &named);
+    struct mirai_attachment later = attach(f, article.id, "later");
+    assert_int_equal(count_hashes(f, first), 2);
+    assert_int_equal(count_hashes(f, (struct mirai_str){NULL, 0}), 2);
+    assert_int_equal(read_content(f, named.sha256), 0);
+    remove_attachment(f, &later);
+    end_snapshot(f, first);
+    assert_int_equal(read_content(f, named.sha256), 0); /* the second names it, too */
+    end_snapshot(f, second);
+    assert_int_equal(read_content(f, named.sha256), MIRAI_E_NOT_FOUND);
+    assert_int_equal(read_content(f, later.sha256), MIRAI_E_NOT_FOUND);
+    assert_int_equal(read_content(f, kept.sha256), 0);
+
+    struct mirai_attachment_hashes gone = {0};
+    mirai_set(attachment_hashes, &gone, snapshot, first);
+    assert_int_equal(CALL(f, &daemon_, attachment_hashes, &gone, NULL), MIRAI_E_NOT_FOUND);
+    remove_attachment(f, &kept);
+    assert_int_equal(read_content(f, kept.sha256), MIRAI_E_NOT_FOUND); /* as ever without a snapshot */
+}
+
+/* A snapshot that was left open ends with the store; the next start removes what it held. */
+static void a_start_removes_what_a_snapshot_held(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_article article = create(f, &editor, "with a file");
+    struct mirai_attachment named = attach(f, article.id, "abc");
+    begin_snapshot(f);
+    remove_attachment(f, &named);
+    assert_int_equal(read_content(f, named.sha256), 0);
+    restart(f);
+    settle(f);
+    assert_int_equal(read_content(f, named.sha256), MIRAI_E_NOT_FOUND);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         TEST(a_copy_does_not_hold_up_attachments),
+        TEST(contents_stay_as_long_as_a_snapshot_is_open),
+        TEST(a_start_removes_what_a_snapshot_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
