@@ -58,7 +58,7 @@
     F(M, STR, summary_non_technical, none, CLEARABLE, 0, 2000, "summary for everyone")                       \
     F(M, STRS, tags, none, OPT, 0, 50, "names of tags; unknown ones are made")                               \
     F(M, ENUM, language, locale, OPT, 0, 0, "language of the text")                                          \
-    F(M, INT, owner_id, none, CLEARABLE, ID, "default: who creates it")                                      \
+    F(M, INT, owner_id, none, CLEARABLE, ID, "default: who creates it; changed by the owner or an Admin")    \
     F(M, DATE, review_by, none, CLEARABLE, 0, 0, "day by which it should be looked at again")                \
     F(M, INT, space_id, none, OPT, ID, "default: the general space")                                         \
     F(M, ENUM, visibility, visibility, OPT, 0, 0, "default space")                                           \
