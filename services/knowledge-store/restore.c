@@ -146,6 +146,16 @@ static int keep_way_back(const char *data_dir, const char *aside)
     return err;
 }
 
+/* After the database is durably in its place, because until then a log beside it belongs to the present one. */
+static int move_log(const char *data_dir)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    snprintf(from, sizeof(from), "%s/restore/knowledge.db-wal", data_dir);
+    snprintf(to, sizeof(to), "%s/knowledge.db-wal", data_dir);
+    int err = move_file(from, to);
+    return err == 0 ? sync_directory(data_dir) : err;
+}
+
 int restore_apply(const char *data_dir)
 {
     char ready[PATH_MAX], source[PATH_MAX], prepared[PATH_MAX], live[PATH_MAX], aside[PATH_MAX];
@@ -178,13 +188,18 @@ int restore_apply(const char *data_dir)
         errno = ENOENT;
         err = fail("there is no database to restore", prepared);
     }
+    if (err == 0) {
+        err = move_log(data_dir);
+    }
     return err != 0 ? err : 1;
 }
 
-/* What is left of restore/attachments is folders, empty now. */
+/* What is left is folders, empty now, and perhaps the index of a log, which SQLite makes anew. */
 static void remove_folders(const char *data_dir)
 {
     char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/restore/knowledge.db-shm", data_dir);
+    unlink(path);
     for (int folder = 0; folder < 256; folder++) {
         snprintf(path, sizeof(path), "%s/restore/attachments/%02x", data_dir, folder);
         rmdir(path);

@@ -1,6 +1,7 @@
 /* Puts a prepared database in the place of the present one when the store starts.
  *
- * Whoever restores (miraictl) fills DATA_DIR/restore/ with knowledge.db and attachments/ab/<sha256>, makes
+ * Whoever restores (miraictl) fills DATA_DIR/restore/ with knowledge.db (and its -wal, when it has one: so has what
+ * was laid aside after a crash) and attachments/ab/<sha256>, makes
  * all of it durable, then creates DATA_DIR/restore/READY and restarts the store. The database that was there
  * moves to DATA_DIR/before-restore-<time of READY>/, and the contents of its attachments are linked there, because
  * the store removes from its own folder what the restored database does not name. So that folder is a whole way

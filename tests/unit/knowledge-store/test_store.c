@@ -98,6 +98,18 @@ static void settle(struct fixture *f)
     }
 }
 
+/* As after a kill: what was committed is in the log only. */
+static void leave_log(const struct fixture *f, const char *sql)
+{
+    char path[128];
+    struct db *db;
+    snprintf(path, sizeof(path), "%s/knowledge.db", f->dir);
+    assert_int_equal(db_open(path, DB_WRITE, &db), 0);
+    assert_int_equal(db_run_script(db, sql), 0);
+    db_close(db);
+    run(f, "test -s knowledge.db-wal");
+}
+
 /* What was there before a restore is laid aside whole: the restored database does not name the newer content,
  * and still there is a way back to it. */
 static void a_restore_can_be_undone(void **state)
@@ -110,6 +122,7 @@ static void a_restore_can_be_undone(void **state)
     fixture_start(f);
     struct mirai_attachment newer = attach(f, article.id, "newer");
     fixture_stop(f);
+    leave_log(f, "UPDATE articles SET title = 'in the log'");
     run(f, "mv backup restore && touch restore/READY");
     fixture_start(f);
     settle(f);
@@ -125,6 +138,9 @@ static void a_restore_can_be_undone(void **state)
     settle(f);
     assert_int_equal(read_attachment(f, &old), 0);
     assert_int_equal(read_attachment(f, &newer), 0);
+    assert_int_equal(get(f, &viewer, article.id, &article), 0);
+    assert_text(article.title, "in the log");
+    assert_false(exists(f, "restore"));
 }
 
 int main(void)
