@@ -31,6 +31,7 @@ struct mirai_principal {
     int64_t user_id; /* 0: no one; -1: the system (a daemon or the operator on this host) */
     enum mirai_role role;
     struct mirai_str name;
+    int64_t expires_at;    /* end of the API token that it came with, ms since 1970; 0: came with none */
     const int64_t *spaces; /* ids of the spaces that it may read, ascending */
     size_t spaces_len;
     const int64_t *groups; /* ids of its groups, ascending */

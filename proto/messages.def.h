@@ -58,7 +58,7 @@
     F(M, STR, summary_non_technical, none, CLEARABLE, 0, 2000, "summary for everyone")                       \
     F(M, STRS, tags, none, OPT, 0, 50, "names of tags; unknown ones are made")                               \
     F(M, ENUM, language, locale, OPT, 0, 0, "language of the text")                                          \
-    F(M, INT, owner_id, none, CLEARABLE, ID, "default: who creates it")                                      \
+    F(M, INT, owner_id, none, CLEARABLE, ID, "default: who creates it; changed by the owner or an Admin")    \
     F(M, DATE, review_by, none, CLEARABLE, 0, 0, "day by which it should be looked at again")                \
     F(M, INT, space_id, none, OPT, ID, "default: the general space")                                         \
     F(M, ENUM, visibility, visibility, OPT, 0, 0, "default space")                                           \
@@ -356,7 +356,8 @@
 #define MIRAI_MESSAGE_token_create(F, M)                                                                     \
     F(M, STR, name, none, REQ, 1, 100, "what it is for")                                                     \
     F(M, ENUM, role, role, OPT, 0, 0, "highest role it gives; default and maximum: the user's")              \
-    F(M, INT, days, none, OPT, 1, 3650, "lifetime; default 90")                                              \
+    F(M, INT, days, none, OPT, 1, 3650,                                                                      \
+      "lifetime; default 90; made with an API token, it ends with that one at the latest")                   \
     F(M, INT, user_id, none, OPT, ID, "for another user (Admin)")
 #define MIRAI_MESSAGE_token_created(F, M)                                                                    \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
@@ -448,7 +449,8 @@
 #define MIRAI_MESSAGE_snapshot_ref(F, M) F(M, STR, snapshot, none, REQ, 1, 64, "name of the copy")
 #define MIRAI_MESSAGE_attachment_hashes(F, M)                                                                \
     F(M, STR, after, none, OPT, 0, 64, "hashes after this one")                                              \
-    F(M, INT, limit, none, OPT, 1, 1000, "default 1000")
+    F(M, INT, limit, none, OPT, 1, 1000, "default 1000")                                                     \
+    F(M, STR, snapshot, none, OPT, 1, 64, "that this copy names; default: the present ones")
 #define MIRAI_MESSAGE_attachment_hashes_result(F, M)                                                         \
     F(M, STRS, items, none, REQ, 0, 1000, "SHA-256 in order; empty: the end")
 #define MIRAI_MESSAGE_snapshot_info(F, M)                                                                    \

@@ -45,9 +45,9 @@
     M(upload_chunk, "upload.chunk", WRITE, EDITOR, upload_chunk, empty, "next bytes")                        \
     M(upload_commit, "upload.commit", WRITE, EDITOR, upload_ref, attachment, "finish an upload")             \
     M(upload_abort, "upload.abort", WRITE, EDITOR, upload_ref, empty, "give an upload up")                   \
-    M(tag_list, "tag.list", READ, VIEWER, empty, tag_page, "all tags with counts")                           \
+    M(tag_list, "tag.list", READ, VIEWER, empty, tag_page, "tags with counts")                               \
     M(tag_create, "tag.create", WRITE, EDITOR, tag_create, tag, "make a tag")                                \
-    M(tag_patch, "tag.patch", WRITE, EDITOR, tag_patch, tag, "change name, colour, category")                \
+    M(tag_patch, "tag.patch", WRITE, ADMIN, tag_patch, tag, "change name, colour, category")                 \
     M(tag_delete, "tag.delete", WRITE, ADMIN, by_id, empty, "remove a tag from all articles")                \
     M(template_list, "template.list", READ, VIEWER, empty, template_page,                                    \
       "templates by ITSM type and language")                                                                 \

@@ -307,6 +307,7 @@ int ctl_identify(struct ctl *ctl)
             .user_id = who.user_id,
             .role = (enum mirai_role)who.role,
             .name = who.name,
+            .expires_at = who.kind == MIRAI_TOKEN_KIND_API ? who.expires_at : 0,
             .spaces = who.spaces.items,
             .spaces_len = who.spaces.count,
             .groups = who.groups.items,

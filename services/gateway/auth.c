@@ -130,6 +130,7 @@ static struct identity *identity_new(const struct mirai_identity *from)
     *identity = (struct identity){.session = from->kind == MIRAI_TOKEN_KIND_SESSION};
     principal->user_id = from->user_id;
     principal->role = (enum mirai_role)from->role;
+    principal->expires_at = identity->session ? 0 : from->expires_at;
     principal->spaces = (int64_t *)at;
     principal->spaces_len = from->spaces.count;
     at = (char *)h2o_memcpy(at, from->spaces.items, spaces) + spaces;

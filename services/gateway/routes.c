@@ -57,7 +57,7 @@ const struct route routes[] = {
 
     R(GET,    API "/tags",                                 VIEWER, tag_list,          200, 0)
     R(POST,   API "/tags",                                 EDITOR, tag_create,        201, 0)
-    R(PATCH,  API "/tags/{id}",                            EDITOR, tag_patch,         200, 0)
+    R(PATCH,  API "/tags/{id}",                            ADMIN,  tag_patch,         200, 0)
     R(DELETE, API "/tags/{id}",                            ADMIN,  tag_delete,        204, 0)
     R(GET,    API "/templates",                            VIEWER, template_list,     200, 0)
     R(PUT,    API "/templates",                            ADMIN,  template_put,      200, 0)

@@ -4,6 +4,7 @@
 #include "services/knowledge-store/checks.h"
 #include "services/knowledge-store/slug.h"
 #include "services/knowledge-store/store.h"
+#include "services/knowledge-store/tags.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -96,9 +97,27 @@ static int check_exists(struct op *op, const char *sql, int64_t id, const char *
     return err == MIRAI_E_NOT_FOUND ? op_fault(op, path, "not-found") : err;
 }
 
+/* Whoever may write an article may not thereby take it away from those who read it: to whom it belongs, and that
+ * only its owner sees it, is for its owner to say, or for an Admin (also of one without an owner). */
+static int check_owner(struct op *op, const struct article_state *state, const struct mirai_article *current)
+{
+    if (current == NULL || op_is_admin(op) || current->owner_id == op->principal->user_id) {
+        return 0;
+    }
+    if (state->owner_id != current->owner_id) {
+        return op_fail(op, MIRAI_E_FORBIDDEN, "only the owner or an Admin gives an article to another owner");
+    }
+    return state->visibility == MIRAI_VISIBILITY_PRIVATE && current->visibility != MIRAI_VISIBILITY_PRIVATE
+               ? op_fail(op, MIRAI_E_FORBIDDEN, "only the owner or an Admin makes an article private")
+               : 0;
+}
+
 static int check_place(struct op *op, struct article_state *state, const struct mirai_article *current)
 {
-    int err = 0;
+    int err = check_owner(op, state, current);
+    if (err != 0) {
+        return err;
+    }
     if (current == NULL || current->space_id != state->space_id) {
         err = access_check_space(op, state->space_id);
         err = err == MIRAI_E_NOT_FOUND ? op_fault(op, "/space_id", "not-found") : err;
@@ -198,7 +217,11 @@ static struct mirai_str join_tags(struct op *op, const struct mirai_strs *tags)
 static int tag_id(struct op *op, struct mirai_str name, int64_t *id)
 {
     int err = db_find_int(op->db, id, "SELECT id FROM tags WHERE name = ?1", DB_S(name));
-    if (err == MIRAI_E_NOT_FOUND) {
+    if (err != MIRAI_E_NOT_FOUND) {
+        return err;
+    }
+    err = tags_check_room(op);
+    if (err == 0) {
         err = db_exec(op->db, "INSERT INTO tags (name, created_at) VALUES (?1, ?2)", DB_S(name),
                       DB_I(op->now_ms));
         *id = db_last_id(op->db);

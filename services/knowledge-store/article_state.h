@@ -55,8 +55,8 @@ void article_state_new(struct op *op, struct article_state *state);
 void article_state_of(const struct mirai_article *article, struct article_state *state);
 
 /* Tidy and check `state`; `current` is the article it will replace, NULL for a new one. 0, or
- * MIRAI_E_UNPROCESSABLE, MIRAI_E_FORBIDDEN (a space or group that is not the principal's), or a database
- * error. */
+ * MIRAI_E_UNPROCESSABLE, MIRAI_E_FORBIDDEN (a space or group that is not the principal's, or what only the owner
+ * decides), or a database error. */
 int article_state_check(struct op *op, struct article_state *state, const struct mirai_article *current);
 
 /* Whether both say the same (reasons and dates aside). */

@@ -3,6 +3,7 @@
 #include "libcommon/log.h"
 #include "services/knowledge-store/articles.h"
 #include "services/knowledge-store/blobs.h"
+#include "services/knowledge-store/snapshot.h"
 #include "services/knowledge-store/store.h"
 
 #define ATTACHMENTS_MAX 1000 /* of one article: the bound of attachment_page */
@@ -132,6 +133,9 @@ int attachments_read(struct op *op)
     struct mirai_bytes result = {0};
     struct mirai_buf data = {0};
     int64_t total = 0;
+    if (mirai_has(attachment_read, params, sha256)) {
+        snapshots_use(op->store->snapshots);
+    }
     int err = blob_read(&op->store->blobs, *sha256, params->offset, params->length, &data, &total);
     if (err == 0) {
         mirai_set(bytes, &result, data, mirai_buf_str(&data));
@@ -148,13 +152,22 @@ int attachments_hashes(struct op *op)
     struct mirai_attachment_hashes_result result = {0};
     int64_t limit = mirai_has(attachment_hashes, params, limit) ? params->limit : HASHES_MAX;
     struct mirai_strs items = {mirai_arena_alloc(&op->arena, (size_t)limit * sizeof(*items.items)), 0};
+    struct db *db = op->db, *copy = NULL;
+    if (mirai_has(attachment_hashes, params, snapshot)) {
+        int opened = snapshots_open_db(op->store->snapshots, params->snapshot, &copy);
+        if (opened != 0) {
+            return opened;
+        }
+        db = copy;
+    }
     struct db_rows *rows =
-        db_query(op->db, "SELECT DISTINCT sha256 FROM attachments WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2",
+        db_query(db, "SELECT DISTINCT sha256 FROM attachments WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2",
                  DB_S(params->after), DB_I(limit));
     while (db_next(rows)) {
         items.items[items.count++] = db_text_copy(rows, 0, &op->arena);
     }
     int err = db_end(rows);
+    db_close(copy);
     if (err != 0) {
         return err;
     }
@@ -167,7 +180,8 @@ int attachments_hashes(struct op *op)
 /* Rules that keep a content while any committed row names it: files are removed on the writer thread, as
  * commits of uploads put them there; only after the deletion of a row was committed; and not while another
  * deletion may still be undone, because the writer would not see that row. The last deletion to finish looks
- * again. */
+ * again. While a snapshot is open nothing is removed, because its copy may name what the present rows do not; a copy
+ * that begins after this was asked sees no row either. */
 struct collection {
     size_t count;
     struct mirai_str *hashes;
@@ -194,6 +208,9 @@ int attachments_removing(struct op *op, int64_t article_id, int64_t id)
 static int remove_unused(struct op *op)
 {
     struct collection *collection = op->state;
+    if (snapshots_hold_contents(op->store->snapshots)) {
+        collection->count = 0; /* attachments_collect_held finds them */
+    }
     while (collection->count > 0 && atomic_load(&op->store->attachment_removals) == 0) {
         int64_t id;
         struct mirai_str sha256 = collection->hashes[collection->count - 1];
@@ -316,6 +333,13 @@ static int keep_unused(struct op *op)
         mirai_log(INFO, "removing attachment contents without a row", MIRAI_LOG_I("count", (int64_t)kept));
     }
     return 0;
+}
+
+void attachments_collect_held(struct store *store)
+{
+    if (snapshots_released(store->snapshots)) {
+        attachments_collect(store);
+    }
 }
 
 void attachments_collect(struct store *store)

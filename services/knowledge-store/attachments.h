@@ -12,12 +12,15 @@ int attachment_find(struct op *op, int64_t article_id, int64_t id, struct mirai_
 
 /* Before the rows of an article's attachments (or of the one, when `id` is not 0) are deleted in a WRITE
  * step: remember their contents. The method's finish hook must then be attachments_removed, which has those
- * removed that no row uses any more. 0 or a database error. */
+ * removed that no row uses any more - at once, or when the last open snapshot has ended. 0 or a database error. */
 int attachments_removing(struct op *op, int64_t article_id, int64_t id);
 void attachments_removed(struct op *op);
 
-/* Look for contents without a row, which a crash may leave. Loop thread, at start. */
+/* Have contents without a row looked for and removed: a crash may leave them, or a snapshot that was open when
+ * their row went. Loop thread. */
 void attachments_collect(struct store *store);
+/* The same when snapshots held contents and none is open any more. Loop thread. */
+void attachments_collect_held(struct store *store);
 
 /* Steps. */
 int attachments_list(struct op *op);      /* READ */

@@ -96,11 +96,11 @@ int64_t db_wal_bytes(const struct db *db);
 
 enum db_checkpoint {
     DB_CHECKPOINT_PASSIVE,  /* as much as goes without waiting */
-    DB_CHECKPOINT_TRUNCATE, /* all, and cut the log to nothing; gives up when a reader is in the way */
+    DB_CHECKPOINT_TRUNCATE, /* all, and cut the log to nothing, once those who read the old state have ended */
 };
-/* Outside a transaction, DB_WRITE only. 0, MIRAI_E_CONFLICT when readers kept it from finishing, or an error.
- */
-int db_checkpoint(struct db *db, enum db_checkpoint how);
+/* Outside a transaction, DB_WRITE only. TRUNCATE waits for readers for at most `wait_ms`; those who begin
+ * meanwhile are not in its way. 0, MIRAI_E_CONFLICT when readers kept it from finishing, or an error. */
+int db_checkpoint(struct db *db, enum db_checkpoint how, unsigned wait_ms);
 
 /* Copy the whole database, as the read transaction in which `db` must be sees it, to a new file, and fsync
  * it. 0 or an error; the file may then be left half-written. */

@@ -397,11 +397,10 @@ int64_t db_wal_bytes(const struct db *db)
                               : 0;
 }
 
-int db_checkpoint(struct db *db, enum db_checkpoint how)
+int db_checkpoint(struct db *db, enum db_checkpoint how, unsigned wait_ms)
 {
     int frames = 0, done = 0;
-    /* Waiting for a reader would stop all writes. */
-    sqlite3_busy_timeout(db->handle, 0);
+    sqlite3_busy_timeout(db->handle, how == DB_CHECKPOINT_TRUNCATE ? (int)wait_ms : 0);
     int result = sqlite3_wal_checkpoint_v2(db->handle, NULL,
                                            how == DB_CHECKPOINT_TRUNCATE ? SQLITE_CHECKPOINT_TRUNCATE
                                                                          : SQLITE_CHECKPOINT_PASSIVE,

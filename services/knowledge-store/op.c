@@ -56,6 +56,16 @@ static void prepare(struct op *op)
     }
 }
 
+/* The log of the database starts anew only when nobody reads an older state: no read may last longer than this,
+ * whatever its caller would wait for. */
+#define READ_LIFE_MS 30000
+
+static uint64_t read_until(const struct op *op)
+{
+    uint64_t end = mirai_monotonic_ms() + READ_LIFE_MS;
+    return op->context->deadline_ms != 0 && op->context->deadline_ms < end ? op->context->deadline_ms : end;
+}
+
 static bool too_late(const struct op *op)
 {
     return op->context->deadline_ms != 0 && mirai_monotonic_ms() >= op->context->deadline_ms;
@@ -76,7 +86,7 @@ static void work_read(struct mirai_job *job, void *thread)
     }
     prepare(op);
     op->db = db;
-    db_interrupt_after(db, op->context->deadline_ms);
+    db_interrupt_after(db, read_until(op));
     op->err = run_step(op);
     db_interrupt_after(db, 0);
     op->db = NULL;

@@ -20,7 +20,8 @@ enum op_pool {
     OP_BULK,     /* the same on a thread of its own, for what may take long: exports, feed, sums */
     OP_WRITE,    /* the writer thread: op->db is the one read-write connection in a transaction */
     OP_PASSWORD, /* few threads for Argon2id; op->db is NULL */
-    OP_FILE,     /* one thread for files and long copies; op->db is NULL */
+    OP_FILE,     /* one thread for files; op->db is NULL */
+    OP_SNAPSHOT, /* one thread that copies the database; op->db is NULL */
     OP_LOOP,     /* the loop thread; must not block; op->db is NULL */
 };
 
@@ -36,6 +37,7 @@ enum op_flag {
     OP_AUDIT_FAILURES = 1, /* write an audit row also when it fails (login) */
     OP_NO_AUDIT = 2,       /* internal traffic: no audit row */
     OP_SECRET_RESULT = 4,  /* its result is not kept for idempotency keys */
+    OP_SECRET_PARAMS = 8,  /* nothing of it is kept for them: even a hash would let a password be guessed */
 };
 
 struct op_method {

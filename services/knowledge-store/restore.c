@@ -59,8 +59,28 @@ static int move_aside(const char *data_dir, const char *aside)
     return err == 0 ? sync_directory(aside) : err;
 }
 
-/* Move the contents of one folder, restore/attachments/ab, where the store looks for them. */
-static int move_contents(const char *from_dir, const char *to_dir)
+/* A second name for the same content: no bytes are copied, and removing one name leaves the other. File systems
+ * without such names are told of and cost the way back, not the restore. */
+static int link_file(const char *from, const char *to)
+{
+    if (link(from, to) == 0 || errno == EEXIST || errno == ENOENT) {
+        return 0;
+    }
+    if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == EXDEV) {
+        static bool told;
+        if (!told) {
+            mirai_log(WARNING, "cannot keep all attachments of before the restore", MIRAI_LOG_Z("path", from),
+                      MIRAI_LOG_Z("reason", strerror(errno)));
+        }
+        told = true;
+        return 0;
+    }
+    return fail("cannot link a file", from);
+}
+
+/* Move or link what one folder, attachments/ab, has to another. */
+static int each_content(const char *from_dir, const char *to_dir,
+                        int (*place)(const char *from, const char *to))
 {
     DIR *dir = opendir(from_dir);
     if (dir == NULL) {
@@ -72,27 +92,28 @@ static int move_contents(const char *from_dir, const char *to_dir)
         if (entry->d_name[0] != '.') {
             snprintf(from, sizeof(from), "%s/%s", from_dir, entry->d_name);
             snprintf(to, sizeof(to), "%s/%s", to_dir, entry->d_name);
-            err = move_file(from, to);
+            err = place(from, to);
         }
     }
     closedir(dir);
     return err == 0 ? sync_directory(to_dir) : err;
 }
 
-static int move_attachments(const char *data_dir)
+static int each_attachment(const char *from_dir, const char *to_dir,
+                           int (*place)(const char *from, const char *to))
 {
-    char from_root[PATH_MAX], to_root[PATH_MAX];
-    snprintf(from_root, sizeof(from_root), "%s/restore/attachments", data_dir);
-    snprintf(to_root, sizeof(to_root), "%s/attachments", data_dir);
+    char from_root[PATH_MAX + 16], to_root[PATH_MAX + 16];
+    snprintf(from_root, sizeof(from_root), "%s/attachments", from_dir);
+    snprintf(to_root, sizeof(to_root), "%s/attachments", to_dir);
     if (!exists(from_root)) {
         return 0;
     }
     int err = make_directory(to_root);
     for (int folder = 0; err == 0 && folder < 256; folder++) {
-        char from[PATH_MAX + 8], to[PATH_MAX + 8];
+        char from[PATH_MAX + 24], to[PATH_MAX + 24];
         snprintf(from, sizeof(from), "%s/%02x", from_root, folder);
         snprintf(to, sizeof(to), "%s/%02x", to_root, folder);
-        err = move_contents(from, to);
+        err = each_content(from, to, place);
     }
     return err == 0 ? sync_directory(to_root) : err;
 }
@@ -112,19 +133,48 @@ static int name_aside(const char *data_dir, const char *ready, char out[PATH_MAX
     return 0;
 }
 
-/* READY is there. */
+/* All that the present database needs, into its folder. The database last: while it is not there, a start
+ * after a crash does this again. */
+static int keep_way_back(const char *data_dir, const char *aside)
+{
+    int err = make_directory(aside);
+    if (err == 0) {
+        err = each_attachment(data_dir, aside, link_file);
+    }
+    if (err == 0) {
+        err = sync_directory(data_dir);
+    }
+    return err;
+}
+
+/* After the database is durably in its place, because until then a log beside it belongs to the present one. */
+static int move_log(const char *data_dir)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    snprintf(from, sizeof(from), "%s/restore/knowledge.db-wal", data_dir);
+    snprintf(to, sizeof(to), "%s/knowledge.db-wal", data_dir);
+    int err = move_file(from, to);
+    return err == 0 ? sync_directory(data_dir) : err;
+}
+
+/* READY is there, and ours to use. 1, or an error. */
 static int apply(const char *data_dir, const char *ready)
 {
-    char prepared[PATH_MAX], live[PATH_MAX], aside[PATH_MAX];
+    char source[PATH_MAX], prepared[PATH_MAX], live[PATH_MAX], aside[PATH_MAX];
+    snprintf(source, sizeof(source), "%s/restore", data_dir);
     snprintf(prepared, sizeof(prepared), "%s/restore/knowledge.db", data_dir);
     snprintf(live, sizeof(live), "%s/knowledge.db", data_dir);
-    int err = move_attachments(data_dir);
-    if (err == 0 && exists(prepared)) {
+    bool first = exists(prepared); /* false: a crash came after the database was in its place */
+    int err = first ? name_aside(data_dir, ready, aside) : 0;
+    if (err == 0 && first && exists(live)) {
+        err = keep_way_back(data_dir, aside);
+    }
+    if (err == 0) {
+        err = each_attachment(source, data_dir, move_file);
+    }
+    if (err == 0 && first) {
         mirai_log(INFO, "restoring the database");
-        err = name_aside(data_dir, ready, aside);
-        if (err == 0) {
-            err = move_aside(data_dir, aside);
-        }
+        err = move_aside(data_dir, aside);
         if (err == 0) {
             err = move_file(prepared, live);
         }
@@ -135,6 +185,9 @@ static int apply(const char *data_dir, const char *ready)
     if (err == 0 && !exists(live)) {
         errno = ENOENT;
         err = fail("there is no database to restore", prepared);
+    }
+    if (err == 0) {
+        err = move_log(data_dir);
     }
     return err != 0 ? err : 1;
 }
@@ -157,10 +210,12 @@ int restore_apply(const char *data_dir)
     return err;
 }
 
-/* What is left of restore/attachments is folders, empty now. */
+/* What is left is folders, empty now, and perhaps the index of a log, which SQLite makes anew. */
 static void remove_folders(const char *data_dir)
 {
     char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/restore/knowledge.db-shm", data_dir);
+    unlink(path);
     for (int folder = 0; folder < 256; folder++) {
         snprintf(path, sizeof(path), "%s/restore/attachments/%02x", data_dir, folder);
         rmdir(path);

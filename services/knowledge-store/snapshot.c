@@ -2,6 +2,7 @@
 
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/knowledge-store/attachments.h"
 #include "services/knowledge-store/store.h"
 
 #include <dirent.h>
@@ -25,10 +26,12 @@ struct snapshot {
     uint64_t used_at_ms; /* monotonic */
 };
 
-/* Operations come from the file thread, expiry from the loop. */
+/* Copies are made on a thread of their own, read and ended on the file thread, and expire on the loop. */
 struct snapshots {
     pthread_mutex_t lock;
     char directory[PATH_MAX];
+    bool making; /* a copy, which is not in the list yet */
+    bool held;   /* a content had to stay */
     struct snapshot list[SNAPSHOTS_MAX];
 };
 
@@ -117,6 +120,68 @@ void snapshots_free(struct snapshots *snapshots)
     }
 }
 
+/* ------------------------------------------------------------------ what they hold */
+
+/* With the lock. */
+static bool any_open(const struct snapshots *snapshots)
+{
+    bool open = snapshots->making;
+    for (size_t i = 0; i < SNAPSHOTS_MAX; i++) {
+        open = open || snapshots->list[i].name[0] != '\0';
+    }
+    return open;
+}
+
+bool snapshots_hold_contents(struct snapshots *snapshots)
+{
+    pthread_mutex_lock(&snapshots->lock);
+    bool hold = any_open(snapshots);
+    snapshots->held = snapshots->held || hold;
+    pthread_mutex_unlock(&snapshots->lock);
+    return hold;
+}
+
+bool snapshots_released(struct snapshots *snapshots)
+{
+    pthread_mutex_lock(&snapshots->lock);
+    bool released = snapshots->held && !any_open(snapshots);
+    snapshots->held = snapshots->held && !released;
+    pthread_mutex_unlock(&snapshots->lock);
+    return released;
+}
+
+void snapshots_use(struct snapshots *snapshots)
+{
+    uint64_t now = mirai_monotonic_ms();
+    pthread_mutex_lock(&snapshots->lock);
+    for (size_t i = 0; i < SNAPSHOTS_MAX; i++) {
+        snapshots->list[i].used_at_ms = now;
+    }
+    pthread_mutex_unlock(&snapshots->lock);
+}
+
+int snapshots_open_db(struct snapshots *snapshots, struct mirai_str name, struct db **db)
+{
+    char path[PATH_MAX + 64];
+    int err = MIRAI_E_NOT_FOUND;
+    pthread_mutex_lock(&snapshots->lock);
+    struct snapshot *snapshot = find(snapshots, name);
+    if (snapshot != NULL) {
+        snapshot->used_at_ms = mirai_monotonic_ms();
+        path_of(snapshots, snapshot->name, path);
+        err = db_open(path, DB_READ, db); /* with the lock: it must not be removed in between */
+    }
+    pthread_mutex_unlock(&snapshots->lock);
+    return err;
+}
+
+static void set_making(struct snapshots *snapshots, bool making)
+{
+    pthread_mutex_lock(&snapshots->lock);
+    snapshots->making = making;
+    pthread_mutex_unlock(&snapshots->lock);
+}
+
 /* ------------------------------------------------------------------ make one */
 
 /* A read transaction holds the state while it is copied: a copy in slices outside one starts anew at each
@@ -175,7 +240,7 @@ static struct snapshot *free_place(struct snapshots *snapshots)
     return place; /* only this thread fills it */
 }
 
-int snapshot_begin(struct op *op)
+static int make_snapshot(struct op *op)
 {
     struct snapshots *snapshots = op->store->snapshots;
     struct snapshot *place = free_place(snapshots);
@@ -213,6 +278,20 @@ int snapshot_begin(struct op *op)
     mirai_set(snapshot_begin_result, &result, sha256, mirai_str(hex));
     mirai_set(snapshot_begin_result, &result, epoch, mirai_str(op->store->epoch));
     return op_result(op, &result);
+}
+
+int snapshot_begin(struct op *op)
+{
+    /* Before the copy sees anything: what it names must be there when it is done. */
+    set_making(op->store->snapshots, true);
+    int err = make_snapshot(op);
+    set_making(op->store->snapshots, false);
+    return err;
+}
+
+void snapshot_finish(struct op *op)
+{
+    attachments_collect_held(op->store);
 }
 
 /* ------------------------------------------------------------------ read and end */

@@ -1,4 +1,7 @@
-/* Consistent copies of the database, made on demand and read in parts by the backup daemon. */
+/* Consistent copies of the database, made on demand and read in parts by the backup daemon.
+ *
+ * A copy names attachments, whose contents are fetched after it: as long as one is open, no content is removed
+ * (attachments.h). */
 #ifndef STORE_SNAPSHOT_H
 #define STORE_SNAPSHOT_H
 
@@ -9,11 +12,22 @@ struct snapshots;
 /* Copies live in <data_dir>/snapshots; what an earlier run left there is removed. */
 struct snapshots *snapshots_new(const char *data_dir);
 void snapshots_free(struct snapshots *snapshots); /* and their files */
-/* Remove copies that have not been read for ten minutes. Any thread. */
+/* Remove copies that have not been used for ten minutes. Any thread. */
 void snapshots_expire(struct snapshots *snapshots);
 
-int snapshot_begin(struct op *op); /* OP_FILE */
-int snapshot_read(struct op *op);  /* OP_FILE */
-int snapshot_end(struct op *op);   /* OP_FILE */
+/* Whether one is open or being made, so that contents have to stay; snapshots_released will tell of the end.
+ * Any thread. */
+bool snapshots_hold_contents(struct snapshots *snapshots);
+/* Whether contents had to stay and none is open any more: true once. Any thread. */
+bool snapshots_released(struct snapshots *snapshots);
+/* Whoever fetches contents by hash makes a backup: none that is open has been left. Any thread. */
+void snapshots_use(struct snapshots *snapshots);
+/* A DB_READ connection to a copy, which uses it. 0, MIRAI_E_NOT_FOUND or an error. Any thread. */
+int snapshots_open_db(struct snapshots *snapshots, struct mirai_str name, struct db **db);
+
+int snapshot_begin(struct op *op);   /* SNAPSHOT */
+int snapshot_read(struct op *op);    /* FILE */
+int snapshot_end(struct op *op);     /* FILE */
+void snapshot_finish(struct op *op); /* of begin and end */
 
 #endif

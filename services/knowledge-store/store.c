@@ -16,9 +16,12 @@
 #include "services/knowledge-store/views.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define READ_BATCH       16
 #define TICK_MS          5000   /* views to disk, snapshots expire */
@@ -28,6 +31,7 @@
 #define WRITER_IDLE_MS   1000
 #define PASSWORD_QUEUE   64
 #define FILE_QUEUE       256
+#define SNAPSHOT_QUEUE   4
 
 /* ------------------------------------------------------------------ open */
 
@@ -98,11 +102,29 @@ static void make_metrics(struct store *store)
         mirai_metric_gauge("mirai_store_group_commit_size", "Writes in the last transaction", NULL);
 }
 
+/* Before anything in the directory is touched: a second store, of another instance or run directory, would
+ * checkpoint the same database and remove the other's uploads. */
+static int lock_directory(struct store *store)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/knowledge.lock", store->data_dir);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (store->lock_fd >= 0 && flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        return 0;
+    }
+    bool taken = store->lock_fd >= 0 && errno == EWOULDBLOCK;
+    mirai_log(ERROR,
+              taken ? "another knowledge-store uses this data directory" : "cannot lock the data directory",
+              MIRAI_LOG_Z("path", path), MIRAI_LOG_Z("reason", strerror(errno)));
+    return taken ? MIRAI_E_CONFLICT : errno == ENOSPC ? MIRAI_E_NO_SPACE : MIRAI_E_INTERNAL;
+}
+
 int store_open(struct store *store, const char *data_dir)
 {
     snprintf(store->data_dir, sizeof(store->data_dir), "%s", data_dir);
     snprintf(store->db_path, sizeof(store->db_path), "%s/knowledge.db", data_dir);
     store->writer.store = store;
+    store->lock_fd = -1;
     store->blobs = (struct blobs){-1, -1};
     make_metrics(store);
     if (passwords_start() != 0) {
@@ -113,8 +135,13 @@ int store_open(struct store *store, const char *data_dir)
                   MIRAI_LOG_Z("reason", strerror(errno)));
         return MIRAI_E_INTERNAL;
     }
+    int err = lock_directory(store);
+    if (err != 0) {
+        store_close(store);
+        return err;
+    }
     int restored = restore_apply(store->data_dir);
-    int err = restored < 0 ? restored : open_database(store, restored > 0);
+    err = restored < 0 ? restored : open_database(store, restored > 0);
     if (err == 0) {
         err = blobs_open(&store->blobs, store->data_dir);
     }
@@ -146,6 +173,10 @@ void store_close(struct store *store)
         store->uploads = NULL;
     }
     blobs_close(&store->blobs);
+    if (store->lock_fd >= 0) {
+        close(store->lock_fd);
+        store->lock_fd = -1;
+    }
     store->cache = NULL;
     store->views = NULL;
     store->snapshots = NULL;
@@ -239,6 +270,8 @@ struct mirai_pool *store_pool(struct store *store, enum op_pool pool)
         return store->passwords;
     case OP_FILE:
         return store->files;
+    case OP_SNAPSHOT:
+        return store->copier;
     case OP_LOOP:
         break;
     }
@@ -259,6 +292,7 @@ static void on_tick(uv_timer_t *timer)
     struct store *store = timer->data;
     views_flush(store);
     snapshots_expire(store->snapshots);
+    attachments_collect_held(store);
     uploads_expire(store);
     if (mirai_monotonic_ms() >= store->upkeep_due_ms) {
         store->upkeep_due_ms = mirai_monotonic_ms() + UPKEEP_PERIOD_MS;
@@ -359,8 +393,9 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
     store->passwords =
         start_workers(store, "password", mirai_config_size(MIRAI_CONFIG_PASSWORD_WORKERS), PASSWORD_QUEUE);
     store->files = start_workers(store, "file", 1, FILE_QUEUE);
+    store->copier = start_workers(store, "snapshot", 1, SNAPSHOT_QUEUE);
     if (store->publisher == NULL || store->readers == NULL || store->bulk == NULL || store->writers == NULL ||
-        store->passwords == NULL || store->files == NULL) {
+        store->passwords == NULL || store->files == NULL || store->copier == NULL) {
         mirai_log(ERROR, "cannot start the store's threads");
         store_stop(store);
         return MIRAI_E_INTERNAL;
@@ -377,8 +412,8 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
 void store_stop(struct store *store)
 {
     /* In this order: an operation's later steps go to the pools further down. */
-    struct mirai_pool **pools[] = {&store->bulk, &store->readers, &store->passwords, &store->files,
-                                   &store->writers};
+    struct mirai_pool **pools[] = {&store->bulk,  &store->readers, &store->passwords,
+                                   &store->files, &store->copier,  &store->writers};
     uv_close((uv_handle_t *)&store->upkeep_timer, NULL);
     uv_close((uv_handle_t *)&store->beat_timer, NULL);
     if (store->writers != NULL) {

@@ -20,9 +20,10 @@ struct store {
     uv_loop_t *loop;
     char data_dir[PATH_MAX - 64];
     char db_path[PATH_MAX];
+    int lock_fd;                  /* DATA_DIR/knowledge.lock, locked; -1: not */
     char epoch[STORE_EPOCH_SIZE]; /* names this history of changes; constant while running */
 
-    struct mirai_pool *readers, *bulk, *writers, *passwords, *files;
+    struct mirai_pool *readers, *bulk, *writers, *passwords, *files, *copier;
     struct writer writer;
     struct cache *cache;                 /* loop thread */
     struct views *views;                 /* loop thread */
@@ -46,8 +47,9 @@ struct store {
     } metrics;
 };
 
-/* Directories, restore, database, migrations: what needs no loop. Enough for tests of single operations.
- * 0 or an error with its reason logged. */
+/* Directories, restore, database, migrations: what needs no loop. Enough for tests of single operations. Nobody
+ * else can open the same directory until store_close or the end of the process. 0, MIRAI_E_CONFLICT when
+ * somebody else has it, or an error; its reason is logged. */
 int store_open(struct store *store, const char *data_dir);
 /* Threads, timers, publisher on runtime->loop. 0 or an error with its reason logged. */
 int store_start(struct store *store, struct mirai_runtime *runtime);

@@ -4,6 +4,9 @@
 
 #include "services/knowledge-store/op.h"
 
+/* Whether one more tag may be made: 0, MIRAI_E_CONFLICT, or a database error. WRITE. */
+int tags_check_room(struct op *op);
+
 /* Steps. */
 int tags_list(struct op *op);   /* READ */
 int tags_create(struct op *op); /* WRITE */

@@ -126,6 +126,16 @@ static int check_count(struct op *op, int64_t user_id)
                                            : err;
 }
 
+/* A token does not outlive the token that made it: else whoever gets hold of a short one keeps the access. Sessions
+ * make any, because their owner knows the password. */
+static int64_t find_end(const struct op *op, const struct mirai_token_create *params)
+{
+    int64_t days = mirai_has(token_create, params, days) ? params->days : DAYS_DEFAULT;
+    int64_t end = op->now_ms + days * DAY_MS;
+    int64_t own_end = op->principal->expires_at;
+    return own_end != 0 && own_end < end ? own_end : end;
+}
+
 int tokens_create(struct op *op)
 {
     const struct mirai_token_create *params = op->params;
@@ -146,8 +156,7 @@ int tokens_create(struct op *op)
     if (role == MIRAI_ROLE_NONE || role > highest) {
         return op_fault(op, "/role", "too-large");
     }
-    int64_t days = mirai_has(token_create, params, days) ? params->days : DAYS_DEFAULT;
-    int64_t expires_at = op->now_ms + days * DAY_MS;
+    int64_t expires_at = find_end(op, params);
     token_secret_make(&secret, MIRAI_TOKEN_KIND_API);
     err = token_insert(op, &secret,
                        &(struct mirai_token){.user_id = user_id,

@@ -1,34 +1,45 @@
 #include "services/knowledge-store/writer.h"
 
 #include "libcommon/log.h"
+#include "libcommon/time.h"
 #include "services/knowledge-store/feed.h"
 #include "services/knowledge-store/journal.h"
 #include "services/knowledge-store/store.h"
 
-#define WAL_PASSIVE_BYTES                                                                                    \
-    (4                                                                                                       \
-     << 20) /* from here on the log is moved into the database between transactions                        \
-               */
-#define WAL_TRUNCATE_BYTES (64 << 20) /* from here on readers are asked to let it start anew */
+/* The log is moved into the database between transactions from the first size on. Readers that overlap without
+ * a gap keep it from starting anew, so from the second size on they are waited for. */
+#define WAL_PASSIVE_BYTES  (4 << 20)
+#define WAL_TRUNCATE_BYTES (64 << 20)
+#define TRUNCATE_WAIT_MS   500  /* writes wait as long: a quarter of a call's usual deadline */
+#define TRUNCATE_PAUSE_MS  5000 /* after waiting in vain: a snapshot is being copied, perhaps */
 
-static void checkpoint(struct writer *writer, enum db_checkpoint how)
+static int checkpoint(struct writer *writer, enum db_checkpoint how)
 {
-    int err = db_checkpoint(writer->db, how);
+    int err = db_checkpoint(writer->db, how, TRUNCATE_WAIT_MS);
     if (err != 0 && err != MIRAI_E_CONFLICT) {
         mirai_log(WARNING, "checkpoint failed", MIRAI_LOG_Z("error", mirai_error_slug(err)));
     }
     mirai_counter_add(writer->store->metrics.checkpoints, 1);
     writer->wal_bytes = db_wal_bytes(writer->db);
+    return err;
+}
+
+static void shorten_log(struct writer *writer)
+{
+    bool large = db_wal_bytes(writer->db) > WAL_TRUNCATE_BYTES;
+    if (!large || mirai_monotonic_ms() < writer->truncate_after_ms) {
+        checkpoint(writer, DB_CHECKPOINT_PASSIVE);
+    } else if (checkpoint(writer, DB_CHECKPOINT_TRUNCATE) != 0) {
+        writer->truncate_after_ms = mirai_monotonic_ms() + TRUNCATE_PAUSE_MS;
+    }
 }
 
 void writer_begin(void *thread, struct mirai_job *jobs)
 {
     struct writer *writer = thread;
     (void)jobs;
-    if (db_wal_bytes(writer->db) > WAL_TRUNCATE_BYTES) {
-        checkpoint(writer, DB_CHECKPOINT_TRUNCATE);
-    } else if (db_wal_bytes(writer->db) > WAL_PASSIVE_BYTES) {
-        checkpoint(writer, DB_CHECKPOINT_PASSIVE);
+    if (db_wal_bytes(writer->db) > WAL_PASSIVE_BYTES) {
+        shorten_log(writer);
     }
     writer->err = db_begin_write(writer->db);
 }
@@ -148,7 +159,7 @@ void writer_idle(void *thread)
 {
     struct writer *writer = thread;
     if (db_wal_bytes(writer->db) > 0) {
-        checkpoint(writer, DB_CHECKPOINT_PASSIVE);
+        shorten_log(writer);
     }
 }
 

@@ -9,8 +9,9 @@ struct store;
 
 struct writer {
     struct store *store;
-    struct db *db; /* the read-write connection */
-    int err;       /* why the present transaction cannot be committed */
+    struct db *db;              /* the read-write connection */
+    int err;                    /* why the present transaction cannot be committed */
+    uint64_t truncate_after_ms; /* monotonic; before then readers are not waited for again */
     _Atomic int64_t wal_bytes;
 };
 

@@ -30,9 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mirai_context_encode(&buf, &a, 1000);
     expect(mirai_context_decode(mirai_buf_str(&buf), 1000, &b, ids_again, 32) == 0);
     expect(a.deadline_ms == b.deadline_ms && a.principal.user_id == b.principal.user_id &&
-           a.principal.role == b.principal.role && mirai_str_eq(a.principal.name, b.principal.name) &&
-           mirai_str_eq(a.traceparent, b.traceparent) && mirai_str_eq(a.locale, b.locale) &&
-           mirai_str_eq(a.idempotency_key, b.idempotency_key) &&
+           a.principal.role == b.principal.role && a.principal.expires_at == b.principal.expires_at &&
+           mirai_str_eq(a.principal.name, b.principal.name) && mirai_str_eq(a.traceparent, b.traceparent) &&
+           mirai_str_eq(a.locale, b.locale) && mirai_str_eq(a.idempotency_key, b.idempotency_key) &&
            mirai_str_eq(a.client_address, b.client_address));
     expect(same_ids(a.principal.spaces, a.principal.spaces_len, b.principal.spaces, b.principal.spaces_len) &&
            same_ids(a.principal.groups, a.principal.groups_len, b.principal.groups, b.principal.groups_len));

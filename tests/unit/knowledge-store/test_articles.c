@@ -213,6 +213,50 @@ static void places_are_checked(void **state)
     assert_int_equal(CALL(f, &member, article_patch, &patch, NULL), 0);
 }
 
+static int give(struct fixture *f, const struct mirai_principal *who, int64_t article, int64_t owner,
+                int visibility)
+{
+    struct mirai_article_patch patch = {0};
+    mirai_set(article_patch, &patch, id, article);
+    mirai_set(article_patch, &patch, if_match, MIRAI_STR("*"));
+    mirai_set(article_patch, &patch, owner_id, owner);
+    mirai_set(article_patch, &patch, visibility, visibility);
+    return CALL(f, who, article_patch, &patch, NULL);
+}
+
+/* Editors write each other's articles, but do not take them over: else one could own and hide them all. */
+static void an_owner_is_changed_by_the_owner(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = create(f, &editor, "open").id;
+    struct mirai_article_patch clear = {0};
+    assert_int_equal(give(f, &member, id, 4, MIRAI_VISIBILITY_PRIVATE), MIRAI_E_FORBIDDEN);
+    assert_int_equal(give(f, &member, id, 4, MIRAI_VISIBILITY_SPACE), MIRAI_E_FORBIDDEN);
+    assert_int_equal(give(f, &member, id, 1, MIRAI_VISIBILITY_SPACE), MIRAI_E_FORBIDDEN);
+    assert_int_equal(give(f, &member, id, 2, MIRAI_VISIBILITY_PRIVATE), MIRAI_E_FORBIDDEN);
+    assert_int_equal(give(f, &member, id, 2, MIRAI_VISIBILITY_SPACE), 0); /* as it is */
+    assert_int_equal(patch_title(f, &member, id, MIRAI_STR("*"), "better", NULL), 0);
+
+    struct mirai_article_import import = {0};
+    mirai_set(article_import, &import, slug, MIRAI_STR("open"));
+    mirai_set(article_import, &import, title, MIRAI_STR("taken"));
+    mirai_set(article_import, &import, type, MIRAI_ITSM_TYPE_INCIDENT);
+    mirai_set(article_import, &import, body, MIRAI_STR("x"));
+    mirai_set(article_import, &import, owner_id, 4);
+    assert_int_equal(CALL(f, &member, article_import, &import, NULL), MIRAI_E_FORBIDDEN);
+
+    assert_int_equal(give(f, &editor, id, 4, MIRAI_VISIBILITY_SPACE), 0); /* given away */
+    assert_int_equal(give(f, &editor, id, 2, MIRAI_VISIBILITY_SPACE), MIRAI_E_FORBIDDEN);
+    assert_int_equal(give(f, &admin, id, 2, MIRAI_VISIBILITY_SPACE), 0);
+    mirai_set(article_patch, &clear, id, id);
+    mirai_set(article_patch, &clear, if_match, MIRAI_STR("*"));
+    mirai_mark(article_patch, &clear, owner_id);
+    assert_int_equal(CALL(f, &editor, article_patch, &clear, NULL), 0);
+    assert_int_equal(give(f, &member, id, 4, MIRAI_VISIBILITY_PRIVATE), MIRAI_E_FORBIDDEN); /* nobody's */
+    assert_int_equal(give(f, &admin, id, 4, MIRAI_VISIBILITY_SPACE), 0);
+    assert_int_equal(give(f, &member, id, 4, MIRAI_VISIBILITY_PRIVATE), 0); /* one's own */
+}
+
 /* ------------------------------------------------------------------ lists */
 
 static void lists_page_by_page_in_every_order(void **state)
@@ -423,6 +467,7 @@ int main(void)
         TEST(replace_does_not_publish_what_is_private),
         TEST(visibility_holds_for_reading_listing_and_writing),
         TEST(places_are_checked),
+        TEST(an_owner_is_changed_by_the_owner),
         TEST(lists_page_by_page_in_every_order),
         TEST(lists_filter),
         TEST(bad_cursors_are_refused),

@@ -57,7 +57,8 @@ static void tags_have_colours(void **state)
     mirai_set(tag_patch, &patch, id, tag.id);
     mirai_set(tag_patch, &patch, category, MIRAI_STR("security"));
     mirai_mark(tag_patch, &patch, color); /* null: no colour */
-    assert_int_equal(CALL(f, &editor, tag_patch, &patch, &tag), 0);
+    assert_int_equal(CALL(f, &editor, tag_patch, &patch, NULL), MIRAI_E_FORBIDDEN);
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, &tag), 0);
     assert_false(mirai_has(tag, &tag, color));
     assert_text(tag.category, "security");
 }
@@ -74,6 +75,55 @@ static void counts_tell_nothing_of_hidden_articles(void **state)
     assert_int_equal(find_tag(f, &editor, "vpn").article_count, 1);
 }
 
+static bool lists(struct fixture *f, const struct mirai_principal *who, const char *name)
+{
+    return find_tag(f, who, name).id != 0;
+}
+
+static void names_tell_nothing_of_hidden_articles(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_tag_create params = {0};
+    mirai_set(tag_create, &params, name, MIRAI_STR("unused"));
+    assert_int_equal(CALL(f, &editor, tag_create, &params, NULL), 0);
+    tagged(f, "private", MIRAI_VISIBILITY_PRIVATE, "project-x", NULL, NULL);
+    struct mirai_article open = tagged(f, "open", MIRAI_VISIBILITY_SPACE, "open", NULL, NULL);
+    assert_true(lists(f, &editor, "project-x"));
+    assert_true(lists(f, &admin, "project-x"));
+    assert_false(lists(f, &viewer, "project-x"));
+    assert_false(lists(f, &member, "project-x"));
+    assert_true(lists(f, &viewer, "open"));
+    assert_true(lists(f, &viewer, "unused")); /* tells of no article */
+    assert_int_equal(delete_article(f, &editor, open.id), 0);
+    assert_false(lists(f, &viewer, "open"));
+    assert_true(lists(f, &admin, "open"));
+}
+
+/* As many as a list can hold, however they are made. */
+static void tags_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_str names[] = {MIRAI_STR("one more")};
+    struct mirai_article_create params = new_article("tagged");
+    struct mirai_tag_create tag = {0};
+    fixture_stop(f);
+    assert_int_equal(store_open(&f->store, f->dir), 0);
+    assert_int_equal(
+        db_run_script(f->store.writer.db,
+                      "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
+                      "INSERT INTO tags (name, created_at) SELECT 'tag' || i, 0 FROM n"),
+        0);
+    store_close(&f->store);
+    memset(&f->store, 0, sizeof(f->store));
+    fixture_start(f);
+    mirai_set(article_create, &params, tags, ((struct mirai_strs){names, 1}));
+    assert_int_equal(CALL(f, &editor, article_create, &params, NULL), MIRAI_E_CONFLICT);
+    mirai_set(tag_create, &tag, name, MIRAI_STR("one more"));
+    assert_int_equal(CALL(f, &editor, tag_create, &tag, NULL), MIRAI_E_CONFLICT);
+    names[0] = MIRAI_STR("tag7");
+    assert_int_equal(CALL(f, &editor, article_create, &params, NULL), 0);
+}
+
 static void renaming_reaches_all_articles(void **state)
 {
     struct fixture *f = *state;
@@ -87,7 +137,7 @@ static void renaming_reaches_all_articles(void **state)
     assert_int_equal(get(f, &viewer, only.id, &only), 0); /* into the cache */
     mirai_set(tag_patch, &patch, id, vpn.id);
     mirai_set(tag_patch, &patch, name, MIRAI_STR("遠隔接続"));
-    assert_int_equal(CALL(f, &editor, tag_patch, &patch, &vpn), 0);
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, &vpn), 0);
     assert_int_equal(vpn.article_count, 4);
     assert_int_equal(get(f, &viewer, only.id, &only), 0);
     assert_int_equal(only.tags.count, 1);
@@ -110,7 +160,61 @@ static void renaming_reaches_all_articles(void **state)
     assert_int_equal(changes.items.count, 5); /* four articles and the tag */
     assert_int_equal(MIRAI_ITEMS(change, &changes.items)[4].kind, MIRAI_CHANGE_TAG);
     mirai_set(tag_patch, &patch, name, MIRAI_STR("MY vpn"));
-    assert_int_equal(CALL(f, &editor, tag_patch, &patch, NULL), MIRAI_E_CONFLICT);
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, NULL), MIRAI_E_CONFLICT);
+}
+
+static struct mirai_revision newest_revision(struct fixture *f, const struct mirai_article *article)
+{
+    struct mirai_revision_get params = {0};
+    struct mirai_revision revision;
+    mirai_set(revision_get, &params, id, article->id);
+    mirai_set(revision_get, &params, version, article->version);
+    assert_int_equal(CALL(f, &editor, revision_get, &params, &revision), 0);
+    return revision;
+}
+
+/* A page that was opened before must not save the old list of tags over the new one. */
+static void a_changed_tag_makes_a_new_version(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_article before = tagged(f, "both", MIRAI_VISIBILITY_SPACE, "vpn", "z", NULL), after;
+    struct mirai_article binned = tagged(f, "binned", MIRAI_VISIBILITY_SPACE, "vpn", NULL, NULL);
+    struct mirai_tag_patch patch = {0};
+    struct mirai_by_id id = by_id(binned.id), tag;
+    assert_int_equal(delete_article(f, &editor, binned.id), 0);
+    mirai_set(tag_patch, &patch, id, find_tag(f, &admin, "vpn").id);
+    mirai_set(tag_patch, &patch, color, MIRAI_STR("#123456"));
+    mirai_set(tag_patch, &patch, name, MIRAI_STR("vpn")); /* as it is */
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, NULL), 0);
+    assert_int_equal(get(f, &editor, before.id, &after), 0);
+    assert_true(mirai_str_eq(before.etag, after.etag));
+
+    mirai_set(tag_patch, &patch, name, MIRAI_STR("remote"));
+    assert_int_equal(CALL(f, &admin, tag_patch, &patch, NULL), 0);
+    assert_int_equal(patch_title(f, &editor, before.id, before.etag, "old page", NULL), MIRAI_E_PRECONDITION);
+    assert_int_equal(get(f, &editor, before.id, &after), 0);
+    assert_int_equal(after.version, before.version + 1);
+    assert_true(after.updated_at >= before.updated_at);
+    assert_text(after.updated_by, "admin");
+    assert_text(after.body, "# Text\n\nbody\n");
+    struct mirai_revision revision = newest_revision(f, &after);
+    assert_text(revision.reason, "tag renamed");
+    assert_text(revision.created_by, "admin");
+    assert_text(revision.title, "both");
+    assert_text(revision.tags.items[0], "remote");
+    assert_text(revision.body, "# Text\n\nbody\n");
+
+    tag = by_id(patch.id);
+    assert_int_equal(CALL(f, &admin, tag_delete, &tag, NULL), 0);
+    assert_int_equal(get(f, &editor, before.id, &after), 0);
+    assert_int_equal(after.version, before.version + 2);
+    revision = newest_revision(f, &after);
+    assert_text(revision.reason, "tag removed");
+    assert_int_equal(revision.tags.count, 1);
+    assert_int_equal(CALL(f, &editor, article_restore, &id, &after), 0);
+    assert_int_equal(after.version, binned.version + 2);
+    assert_int_equal(after.tags.count, 0);
+    assert_text(after.body, "# Text\n\nbody\n");
 }
 
 static void deleting_takes_it_from_all_articles(void **state)
@@ -153,7 +257,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(tags_have_colours),
         TEST(counts_tell_nothing_of_hidden_articles),
+        TEST(names_tell_nothing_of_hidden_articles),
+        TEST(tags_are_bounded),
         TEST(renaming_reaches_all_articles),
+        TEST(a_changed_tag_makes_a_new_version),
         TEST(deleting_takes_it_from_all_articles),
         TEST(templates_are_there_and_can_be_set),
     };

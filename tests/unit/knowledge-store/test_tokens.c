@@ -61,6 +61,38 @@ static void a_lower_token_makes_no_higher_one(void **state)
     assert_int_equal(CALL(f, &reading_admin, token_create, &params, NULL), MIRAI_E_FORBIDDEN);
 }
 
+static void a_token_outlives_not_the_one_that_made_it(void **state)
+{
+    struct fixture *f = *state;
+    int64_t end = mirai_now_ms() + 3600000;
+    struct mirai_principal by_token[] = {editor, admin};
+    for (size_t i = 0; i < 2; i++) {
+        struct mirai_token_create params = new_token("longer");
+        struct mirai_token_created made;
+        struct mirai_identity identity;
+        by_token[i].expires_at = end;
+        assert_int_equal(CALL(f, &by_token[i], token_create, &params, &made), 0);
+        assert_int_equal(made.expires_at, end);
+        mirai_set(token_create, &params, days, 3650);
+        assert_int_equal(CALL(f, &by_token[i], token_create, &params, &made), 0);
+        assert_int_equal(whose(f, made.token, &identity), 0);
+        assert_int_equal(identity.expires_at, end);
+        by_token[i].expires_at = 0; /* a session */
+        assert_int_equal(CALL(f, &by_token[i], token_create, &params, &made), 0);
+        assert_true(made.expires_at > end + INT64_C(3600) * 86400000);
+    }
+    struct mirai_token_create params = new_token("for the viewer");
+    struct mirai_token_created made;
+    by_token[1].expires_at = end;
+    mirai_set(token_create, &params, user_id, 3);
+    assert_int_equal(CALL(f, &by_token[1], token_create, &params, &made), 0);
+    assert_int_equal(made.expires_at, end);
+    by_token[1].expires_at = end + INT64_C(40) * 86400000;
+    mirai_set(token_create, &params, days, 1); /* asked for less */
+    assert_int_equal(CALL(f, &by_token[1], token_create, &params, &made), 0);
+    assert_true(made.expires_at < end + INT64_C(2) * 86400000);
+}
+
 static void admins_make_tokens_for_others(void **state)
 {
     struct fixture *f = *state;
@@ -129,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_token_has_at_most_the_users_role),
         TEST(a_lower_token_makes_no_higher_one),
+        TEST(a_token_outlives_not_the_one_that_made_it),
         TEST(admins_make_tokens_for_others),
         TEST(lists_and_revokes_ones_own),
         TEST(a_repeated_creation_gives_no_second_secret),

@@ -197,6 +197,44 @@ static void one_changes_ones_own_password(void **state)
     assert_int_equal(log_in(f, "kato", "newer horse battery", NULL), 0);
 }
 
+/* A hash of params under an idempotency key would let whoever has a backup guess passwords. */
+static void passwords_leave_no_trace_under_a_key(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_user_create params = new_user("tanaka", MIRAI_ROLE_EDITOR);
+    struct answer made = call_keyed(f, &admin, "k", MIRAI_METHOD_ID_user_create, &params);
+    struct mirai_user user;
+    struct db *db;
+    int64_t rows;
+    assert_int_equal(made.status, 0);
+    assert_int_equal(
+        mirai_message_decode(&mirai_message_user, made.result, MIRAI_EDGE, &f->arena, &user, NULL), 0);
+    assert_int_equal(call_keyed(f, &admin, "k", MIRAI_METHOD_ID_user_create, &params).status,
+                     MIRAI_E_CONFLICT);
+
+    struct mirai_user_patch patch = {0};
+    mirai_set(user_patch, &patch, id, user.id);
+    mirai_set(user_patch, &patch, password, MIRAI_STR("newer horse battery"));
+    assert_int_equal(call_keyed(f, &admin, "k", MIRAI_METHOD_ID_user_patch, &patch).status, 0);
+
+    const struct mirai_principal tanaka = {.user_id = user.id, .role = MIRAI_ROLE_EDITOR};
+    struct mirai_password_change change = {0};
+    mirai_set(password_change, &change, old_password, MIRAI_STR("newer horse battery"));
+    mirai_set(password_change, &change, new_password, MIRAI_STR("newest horse battery"));
+    assert_int_equal(call_keyed(f, &tanaka, "k", MIRAI_METHOD_ID_user_password, &change).status, 0);
+
+    static const struct mirai_principal nobody = {0};
+    struct mirai_login login = {0};
+    mirai_set(login, &login, name, MIRAI_STR("tanaka"));
+    mirai_set(login, &login, password, MIRAI_STR("newest horse battery"));
+    assert_int_equal(call_keyed(f, &nobody, "k", MIRAI_METHOD_ID_auth_login, &login).status, 0);
+
+    assert_int_equal(db_open(f->store.db_path, DB_READ, &db), 0);
+    assert_int_equal(db_find_int(db, &rows, "SELECT count(*) FROM idempotency"), 0);
+    assert_int_equal(rows, 0);
+    db_close(db);
+}
+
 static void a_new_display_name_shows_on_articles(void **state)
 {
     struct fixture *f = *state;
@@ -222,6 +260,7 @@ int main(void)
         TEST(the_last_admin_stays),
         TEST(changes_end_sessions),
         TEST(one_changes_ones_own_password),
+        TEST(passwords_leave_no_trace_under_a_key),
         TEST(a_new_display_name_shows_on_articles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
