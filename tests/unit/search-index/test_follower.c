@@ -324,7 +324,11 @@ static void test_goes_on_where_it_stopped(void **state)
     size_t exports = stage->store.exports;
     follow(stage);
     assert_int_equal(found(stage, "電源"), 1);
+    assert_true(follower_status(stage->follower).complete);
+    assert_false(follower_status(stage->follower).caught_up);
     await(stage, "電源", 2);
+    await_seq(stage, 2);
+    assert_true(follower_status(stage->follower).caught_up);
     assert_int_equal(stage->store.exports, exports);
     unfollow(stage);
 }
