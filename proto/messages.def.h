@@ -447,12 +447,6 @@
     F(M, INT, offset, none, REQ, ANY, "first byte")                                                          \
     F(M, INT, length, none, REQ, 1, 1048576, "bytes at most")
 #define MIRAI_MESSAGE_snapshot_ref(F, M) F(M, STR, snapshot, none, REQ, 1, 64, "name of the copy")
-#define MIRAI_MESSAGE_attachment_hashes(F, M)                                                                \
-    F(M, STR, after, none, OPT, 0, 64, "hashes after this one")                                              \
-    F(M, INT, limit, none, OPT, 1, 1000, "default 1000")                                                     \
-    F(M, STR, snapshot, none, OPT, 1, 64, "that this copy names; default: the present ones")
-#define MIRAI_MESSAGE_attachment_hashes_result(F, M)                                                         \
-    F(M, STRS, items, none, REQ, 0, 1000, "SHA-256 in order; empty: the end")
 #define MIRAI_MESSAGE_snapshot_info(F, M)                                                                    \
     F(M, STR, name, none, REQ, 1, 100, "name, such as 20260131T030000Z-daily")                               \
     F(M, ENUM, kind, snapshot_kind, REQ, 0, 0, "why it was made")                                            \
@@ -599,8 +593,6 @@
     X(snapshot_begin_result, "a consistent copy of the store's database")                                    \
     X(snapshot_read, "part of that copy")                                                                    \
     X(snapshot_ref, "which copy")                                                                            \
-    X(attachment_hashes, "a position in all attachment contents")                                            \
-    X(attachment_hashes_result, "attachment contents in order")                                              \
     X(snapshot_info, "a stored backup")                                                                      \
     X(snapshot_list, "stored backups")                                                                       \
     X(snapshot_name, "which backup")                                                                         \

@@ -39,8 +39,6 @@
     M(attachment_get, "attachment.get", READ, VIEWER, attachment_ref, attachment, "one file's description")  \
     M(attachment_read, "attachment.read", READ, VIEWER, attachment_read, bytes, "part of a file")            \
     M(attachment_delete, "attachment.delete", WRITE, EDITOR, attachment_ref, empty, "remove a file")         \
-    M(attachment_hashes, "attachment.hashes", READ, SYSTEM, attachment_hashes, attachment_hashes_result,     \
-      "contents in use, for backup")                                                                         \
     M(upload_begin, "upload.begin", WRITE, EDITOR, upload_begin, upload_begin_result, "start an upload")     \
     M(upload_chunk, "upload.chunk", WRITE, EDITOR, upload_chunk, empty, "next bytes")                        \
     M(upload_commit, "upload.commit", WRITE, EDITOR, upload_ref, attachment, "finish an upload")             \

@@ -7,7 +7,6 @@
 #include "services/knowledge-store/store.h"
 
 #define ATTACHMENTS_MAX 1000 /* of one article: the bound of attachment_page */
-#define HASHES_MAX      1000
 #define HASH_LEN        (BLOB_HASH_SIZE - 1)
 
 #define ATTACHMENT_COLUMNS                                                                                   \
@@ -133,9 +132,6 @@ int attachments_read(struct op *op)
     struct mirai_bytes result = {0};
     struct mirai_buf data = {0};
     int64_t total = 0;
-    if (mirai_has(attachment_read, params, sha256)) {
-        snapshots_use(op->store->snapshots);
-    }
     int err = blob_read(&op->store->blobs, *sha256, params->offset, params->length, &data, &total);
     if (err == 0) {
         mirai_set(bytes, &result, data, mirai_buf_str(&data));
@@ -144,35 +140,6 @@ int attachments_read(struct op *op)
     }
     mirai_buf_free(&data);
     return err;
-}
-
-int attachments_hashes(struct op *op)
-{
-    const struct mirai_attachment_hashes *params = op->params;
-    struct mirai_attachment_hashes_result result = {0};
-    int64_t limit = mirai_has(attachment_hashes, params, limit) ? params->limit : HASHES_MAX;
-    struct mirai_strs items = {mirai_arena_alloc(&op->arena, (size_t)limit * sizeof(*items.items)), 0};
-    struct db *db = op->db, *copy = NULL;
-    if (mirai_has(attachment_hashes, params, snapshot)) {
-        int opened = snapshots_open_db(op->store->snapshots, params->snapshot, &copy);
-        if (opened != 0) {
-            return opened;
-        }
-        db = copy;
-    }
-    struct db_rows *rows =
-        db_query(db, "SELECT DISTINCT sha256 FROM attachments WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2",
-                 DB_S(params->after), DB_I(limit));
-    while (db_next(rows)) {
-        items.items[items.count++] = db_text_copy(rows, 0, &op->arena);
-    }
-    int err = db_end(rows);
-    db_close(copy);
-    if (err != 0) {
-        return err;
-    }
-    mirai_set(attachment_hashes_result, &result, items, items);
-    return op_result(op, &result);
 }
 
 /* ------------------------------------------------------------------ removing */

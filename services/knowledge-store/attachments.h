@@ -28,6 +28,5 @@ int attachments_get(struct op *op);       /* READ */
 int attachments_read_find(struct op *op); /* READ, then */
 int attachments_read(struct op *op);      /* FILE */
 int attachments_delete(struct op *op);    /* WRITE */
-int attachments_hashes(struct op *op);    /* BULK */
 
 #endif

@@ -72,7 +72,6 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_attachment_get] = {ON(READ, attachments_get)},
     [MIRAI_METHOD_ID_attachment_read] = {THEN(READ, attachments_read_find, FILE, attachments_read)},
     [MIRAI_METHOD_ID_attachment_delete] = {ON(WRITE, attachments_delete), .finish = attachments_removed},
-    [MIRAI_METHOD_ID_attachment_hashes] = {ON(BULK, attachments_hashes)},
     [MIRAI_METHOD_ID_upload_begin] = {THEN(READ, upload_begin_check, FILE, upload_begin)},
     [MIRAI_METHOD_ID_upload_chunk] = {ON(FILE, upload_chunk)},
     [MIRAI_METHOD_ID_upload_commit] = {THEN(FILE, upload_commit_file, WRITE, upload_commit),

@@ -150,31 +150,6 @@ bool snapshots_released(struct snapshots *snapshots)
     return released;
 }
 
-void snapshots_use(struct snapshots *snapshots)
-{
-    uint64_t now = mirai_monotonic_ms();
-    pthread_mutex_lock(&snapshots->lock);
-    for (size_t i = 0; i < SNAPSHOTS_MAX; i++) {
-        snapshots->list[i].used_at_ms = now;
-    }
-    pthread_mutex_unlock(&snapshots->lock);
-}
-
-int snapshots_open_db(struct snapshots *snapshots, struct mirai_str name, struct db **db)
-{
-    char path[PATH_MAX + 64];
-    int err = MIRAI_E_NOT_FOUND;
-    pthread_mutex_lock(&snapshots->lock);
-    struct snapshot *snapshot = find(snapshots, name);
-    if (snapshot != NULL) {
-        snapshot->used_at_ms = mirai_monotonic_ms();
-        path_of(snapshots, snapshot->name, path);
-        err = db_open(path, DB_READ, db); /* with the lock: it must not be removed in between */
-    }
-    pthread_mutex_unlock(&snapshots->lock);
-    return err;
-}
-
 static void set_making(struct snapshots *snapshots, bool making)
 {
     pthread_mutex_lock(&snapshots->lock);

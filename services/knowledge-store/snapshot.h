@@ -20,10 +20,6 @@ void snapshots_expire(struct snapshots *snapshots);
 bool snapshots_hold_contents(struct snapshots *snapshots);
 /* Whether contents had to stay and none is open any more: true once. Any thread. */
 bool snapshots_released(struct snapshots *snapshots);
-/* Whoever fetches contents by hash makes a backup: none that is open has been left. Any thread. */
-void snapshots_use(struct snapshots *snapshots);
-/* A DB_READ connection to a copy, which uses it. 0, MIRAI_E_NOT_FOUND or an error. Any thread. */
-int snapshots_open_db(struct snapshots *snapshots, struct mirai_str name, struct db **db);
 
 int snapshot_begin(struct op *op);   /* SNAPSHOT */
 int snapshot_read(struct op *op);    /* FILE */

@@ -113,18 +113,12 @@ static void attachment_read(struct mirai_rpc_request *request)
     mirai_arena_free(&arena);
 }
 
-/* What the live store lists: all is deleted by now. */
-static void attachment_hashes(struct mirai_rpc_request *request)
-{
-    struct mirai_attachment_hashes_result result = {0};
-    mirai_mark(attachment_hashes_result, &result, items);
-    mirai_reply_message(request, &mirai_message_attachment_hashes_result, &result);
-}
-
 static const struct mirai_rpc_method store_methods[] = {
-    {"snapshot.begin", snapshot_begin},       {"snapshot.read", snapshot_read},
-    {"snapshot.end", snapshot_end},           {"attachment.read", attachment_read},
-    {"attachment.hashes", attachment_hashes}, {NULL, NULL},
+    {"snapshot.begin", snapshot_begin},
+    {"snapshot.read", snapshot_read},
+    {"snapshot.end", snapshot_end},
+    {"attachment.read", attachment_read},
+    {NULL, NULL},
 };
 
 /* ------------------------------------------------------------------ stage */

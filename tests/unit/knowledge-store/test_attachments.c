@@ -239,10 +239,6 @@ static void a_shared_content_lives_as_long_as_its_last_row(void **state)
     struct mirai_article one = create(f, &editor, "One"), two = create(f, &editor, "Two");
     struct mirai_attachment first = attach(f, &editor, one.id, "abc"),
                             second = attach(f, &editor, two.id, "abc");
-    struct mirai_attachment_hashes all = {0};
-    struct mirai_attachment_hashes_result hashes;
-    assert_int_equal(CALL(f, &daemon_, attachment_hashes, &all, &hashes), 0);
-    assert_int_equal(hashes.items.count, 1);
     assert_int_equal(detach(f, &editor, one.id, first.id), 0);
     settle(f);
     assert_true(content_exists(f, abc_hash));
@@ -250,8 +246,6 @@ static void a_shared_content_lives_as_long_as_its_last_row(void **state)
     assert_int_equal(detach(f, &editor, two.id, second.id), 0);
     settle(f);
     assert_false(content_exists(f, abc_hash));
-    assert_int_equal(CALL(f, &daemon_, attachment_hashes, &all, &hashes), 0);
-    assert_int_equal(hashes.items.count, 0);
 }
 
 static void purging_an_article_removes_its_contents(void **state)

@@ -98,18 +98,6 @@ static int read_content(struct fixture *f, struct mirai_str sha256)
     return CALL(f, &daemon_, attachment_read, &params, NULL);
 }
 
-/* The number of contents that a snapshot names, or the present rows when it is empty. */
-static size_t count_hashes(struct fixture *f, struct mirai_str snapshot)
-{
-    struct mirai_attachment_hashes params = {0};
-    struct mirai_attachment_hashes_result result;
-    if (snapshot.len > 0) {
-        mirai_set(attachment_hashes, &params, snapshot, snapshot);
-    }
-    assert_int_equal(CALL(f, &daemon_, attachment_hashes, &params, &result), 0);
-    return result.items.count;
-}
-
 /* A backup fetches the database first and what it names after that. */
 static void contents_stay_as_long_as_a_snapshot_is_open(void **state)
 {
@@ -119,8 +107,6 @@ static void contents_stay_as_long_as_a_snapshot_is_open(void **state)
     struct mirai_str first = begin_snapshot(f), second = begin_snapshot(f);
     remove_attachment(f, &named);
     struct mirai_attachment later = attach(f, article.id, "later");
-    assert_int_equal(count_hashes(f, first), 2);
-    assert_int_equal(count_hashes(f, (struct mirai_str){NULL, 0}), 2);
     assert_int_equal(read_content(f, named.sha256), 0);
     remove_attachment(f, &later);
     end_snapshot(f, first);
@@ -130,9 +116,6 @@ static void contents_stay_as_long_as_a_snapshot_is_open(void **state)
     assert_int_equal(read_content(f, later.sha256), MIRAI_E_NOT_FOUND);
     assert_int_equal(read_content(f, kept.sha256), 0);
 
-    struct mirai_attachment_hashes gone = {0};
-    mirai_set(attachment_hashes, &gone, snapshot, first);
-    assert_int_equal(CALL(f, &daemon_, attachment_hashes, &gone, NULL), MIRAI_E_NOT_FOUND);
     remove_attachment(f, &kept);
     assert_int_equal(read_content(f, kept.sha256), MIRAI_E_NOT_FOUND); /* as ever without a snapshot */
 }
