@@ -12,6 +12,7 @@
 #include "tests/unit/libcommon/test.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,7 @@ static pid_t start_store(const char *run_dir, const char *data_dir)
         char *arguments[] = {"mirai-knowledge-store", NULL};
         char *environment[] = {(char *)run_dir, (char *)data_dir, "MIRAI_PASSWORD_MEMORY_KIB=8192",
                                "MIRAI_LOG_LEVEL=fatal", NULL};
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* also when a test ends this process in its middle */
         execve(STORE_PROGRAM, arguments, environment);
         _exit(127);
     }
