@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define SETS  (size_t)256 /* a power of two */
+#define SETS  (size_t)1024 /* a power of two */
 #define WAYS  (size_t)4
 #define SLOTS (SETS * WAYS)
 

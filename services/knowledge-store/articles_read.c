@@ -141,17 +141,31 @@ struct position {
     int64_t id;
 };
 
+/* "." and 1 to 16 hexadecimal digits from the front of *rest. */
+static bool take_hex(struct mirai_str *rest, uint64_t *value)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = 1;
+    *value = 0;
+    for (const char *digit;
+         n < rest->len && n <= 16 && rest->data[n] != '\0' && (digit = strchr(digits, rest->data[n])) != NULL;
+         n++) {
+        *value = *value << 4 | (uint64_t)(digit - digits);
+    }
+    if (n < 2 || rest->data[0] != '.') {
+        return false;
+    }
+    rest->data += n;
+    rest->len -= n;
+    return true;
+}
+
 static int parse_cursor(struct op *op, struct mirai_str cursor, int sort, struct position *position)
 {
-    char text[80];
-    int order, end = 0;
-    unsigned long long key, id;
-    if (cursor.len >= sizeof(text)) {
-        return op_fault(op, "/cursor", "format");
-    }
-    snprintf(text, sizeof(text), "%.*s", MIRAI_STR_ARG(cursor));
-    if (sscanf(text, "%1d.%16llx.%16llx%n", &order, &key, &id, &end) != 3 || (size_t)end != cursor.len ||
-        order != sort) {
+    struct mirai_str rest = {cursor.data + 1, cursor.len - 1};
+    uint64_t key, id;
+    if (cursor.len == 0 || cursor.data[0] != '0' + sort || !take_hex(&rest, &key) || !take_hex(&rest, &id) ||
+        rest.len > 0) {
         return op_fault(op, "/cursor", "format");
     }
     *position = (struct position){(int64_t)key, (int64_t)id};

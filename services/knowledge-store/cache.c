@@ -63,6 +63,7 @@ static size_t entry_size(const struct entry *entry)
 static void remove_entry(struct cache *cache, struct entry **slot)
 {
     struct entry *entry = *slot;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what the hand or a caller points to is in the table */
     *slot = entry->chain;
     if (entry->next == entry) {
         cache->hand = NULL;

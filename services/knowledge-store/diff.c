@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define CONTEXT         3
+#define CONTEXT         (size_t)3
 #define DIFFERENCES_MAX 1500 /* memory and time grow with its square: 9 MB of ints */
 
 struct lines {
