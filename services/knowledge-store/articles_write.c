@@ -4,6 +4,11 @@
 #include "services/knowledge-store/slug.h"
 #include "services/knowledge-store/store.h"
 
+static bool is_edge(char c)
+{
+    return c == ' ' || c == '\t' || c == '"';
+}
+
 /* One of the tags in a list as If-Match has it, with or without quotes. */
 static bool etag_matches(struct mirai_str if_match, struct mirai_str etag)
 {
@@ -11,12 +16,11 @@ static bool etag_matches(struct mirai_str if_match, struct mirai_str etag)
         const char *comma = memchr(if_match.data, ',', if_match.len);
         size_t len = comma != NULL ? (size_t)(comma - if_match.data) : if_match.len;
         struct mirai_str one = {if_match.data, len};
-        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): a present member has bytes */
-        while (one.len > 0 && strchr(" \t\"", one.data[0]) != NULL) {
+        while (one.len > 0 && is_edge(one.data[0])) {
             one.data++;
             one.len--;
         }
-        while (one.len > 0 && strchr(" \t\"", one.data[one.len - 1]) != NULL) {
+        while (one.len > 0 && is_edge(one.data[one.len - 1])) {
             one.len--;
         }
         if (mirai_str_eq(one, etag) || mirai_str_eq(one, MIRAI_STR("*"))) {
