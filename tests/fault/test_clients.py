@@ -172,6 +172,65 @@ class Clients(Case):
         self.check_cut(times, "slow bodies", REQUEST_TIMEOUT / 2, REQUEST_TIMEOUT + SLACK)
         self.check_released()
 
+    def body_streams(self, connection, streams):
+        """Open so many streams of one HTTP/2 connection whose bodies are to come, for no one and no path."""
+        connection.token = "no token at all"
+        for _ in range(streams):
+            connection.send(connection.request("POST", "/nothing", end=False))
+        return range(1, 2 * streams, 2)
+
+    def test_bodies_on_streams_that_come_slowly(self):
+        begin = time.monotonic()
+        with contextlib.closing(h2.Connection(stack)) as connection:
+            streams = self.body_streams(connection, 20)
+            end = begin + REQUEST_TIMEOUT + SLACK
+            while time.monotonic() < end + 5:
+                try:
+                    for stream in streams:
+                        connection.send(h2.frame(h2.DATA, 0, stream, b"x"))
+                except OSError:
+                    break
+                time.sleep(0.1)
+        self.assertLess(time.monotonic(), end)
+
+    def test_bodies_on_streams_are_bounded(self):
+        before = stack.memory("gateway")
+        most = 0
+        with contextlib.closing(h2.Connection(stack)) as connection:
+            streams = self.body_streams(connection, 90)
+            sent, chunk = 0, b"x" * 16384
+            connection.tls.settimeout(2)
+            with contextlib.suppress(OSError):
+                for _ in range(200):  # 90 streams of 3.2 MB
+                    for stream in streams:
+                        connection.send(h2.frame(h2.DATA, 0, stream, chunk))
+                        sent += len(chunk)
+                    most = max(most, stack.memory("gateway") - before)
+            measured("sent before it was cut off", f"{sent / MIB:.0f} MiB, memory +{most / MIB:.0f} MiB")
+        self.assertLess(most, 160 * MIB)  # one connection's largest request, and what comes between two looks
+        self.assertGreater(sent, 20 * MIB)
+        wait_for(lambda: stack.memory("gateway") - before < 100 * MIB, 10, "memory given back")
+
+    def test_a_long_upload_over_http2_is_not_cut(self):
+        """Frames that never end where TLS records do leave half a frame in the buffer at every look."""
+        article = stack.article()
+        with contextlib.closing(h2.Connection(stack)) as connection:
+            connection.send(connection.request("POST", f"/api/v1/articles/{article['id']}/attachments?name=long.bin", end=False,
+                                               headers=[("content-type", "application/octet-stream")]))
+            stream, size = connection.last, 0
+            waiting = b""
+            end = time.monotonic() + REQUEST_TIMEOUT + 3 * SLACK
+            while time.monotonic() < end:
+                waiting += h2.frame(h2.DATA, 0, stream, b"y" * 16000)
+                connection.send(waiting[:-100])  # a record ends within a frame
+                waiting = waiting[-100:]
+                size += 16000
+                time.sleep(0.02)
+            connection.send(waiting + h2.frame(h2.DATA, h2.END_STREAM, stream))
+            self.assertIsNotNone(connection.wait(stream))
+        items = stack.client().get(f"/api/v1/articles/{article['id']}/attachments").json["items"]
+        self.assertEqual([item["size"] for item in items], [size])
+
     def test_a_body_in_pieces_is_served(self):
         """Not everyone who is slow is rude."""
         body = ('{"title":"少しずつ","type":"other","status":"published","body":"' + "あ" * 20000 + '"}').encode()
