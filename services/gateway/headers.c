@@ -187,7 +187,8 @@ int header_if_match(struct mirai_str if_match, struct mirai_str *etag)
         !mirai_utf8_valid(*etag)) {
         return MIRAI_E_INVALID;
     }
-    return weak ? MIRAI_E_PRECONDITION : 0;
+    /* "*" in quotes is a tag that no article has, not the wildcard that the store takes it for. */
+    return weak || mirai_str_eq(*etag, MIRAI_STR("*")) ? MIRAI_E_PRECONDITION : 0;
 }
 
 bool header_if_range(struct mirai_str if_range, struct mirai_str etag)

@@ -105,6 +105,7 @@ static void if_match_is_one_strong_tag(void **state)
     assert_int_equal(header_if_match(mirai_str("*"), &tag), 0);
     assert_str(tag, "*");
     assert_int_equal(header_if_match(mirai_str("W/\"e.3\""), &tag), MIRAI_E_PRECONDITION);
+    assert_int_equal(header_if_match(mirai_str("\"*\""), &tag), MIRAI_E_PRECONDITION);
     assert_int_equal(header_if_match(mirai_str("e.3"), &tag), MIRAI_E_INVALID);
     assert_int_equal(header_if_match(mirai_str("\"\""), &tag), MIRAI_E_INVALID);
     assert_int_equal(header_if_match(mirai_str("\"a\", \"b\""), &tag), MIRAI_E_INVALID);
