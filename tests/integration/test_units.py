@@ -32,6 +32,19 @@ class Units(unittest.TestCase):
         found = {unit.name.removesuffix(".service") for unit in UNITS.glob("*.service")}
         self.assertEqual(found, set(SERVICES))
 
+    def test_an_installation_has_what_the_units_start(self):
+        root = self.units / "root"
+        done = subprocess.run(["cmake", "--install", BIN.parent, "--prefix", root / "usr"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name in SERVICES:
+            text = (root / "usr" / "lib" / "systemd" / "system" / f"{name}.service").read_text()
+            program = root / re.search(r"^ExecStart=/(\S+)", text, re.M).group(1)
+            version = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10)
+            self.assertEqual(version.returncode, 0, version.stderr)
+        for path in ("bin/miraictl", "lib/systemd/system/mirai-knowledge.target", "lib/sysusers.d/mirai-knowledge.conf",
+                     "lib/tmpfiles.d/mirai-knowledge.conf", "share/bash-completion/completions/miraictl"):
+            self.assertTrue((root / "usr" / path).is_file(), path)
+
     def test_verify_finds_nothing(self):
         names = [f"./{name}.service" for name in SERVICES if not name.endswith("@")]
         done = self.analyze("verify", "--man=no", "./mirai-knowledge.target", "./mirai-search-index@1.service", *names)
