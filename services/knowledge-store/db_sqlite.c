@@ -171,13 +171,20 @@ void db_close(struct db *db)
 /* ------------------------------------------------------------------ queries */
 
 /* FNV-1a over the text: a hundred nanoseconds against the microseconds of preparing it again. */
+/* FNV-1a over eight bytes at a time: statements are some hundred bytes long, and each use looks one up. */
 static uint64_t hash_sql(const char *sql)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (; *sql != '\0'; sql++) {
-        hash = (hash ^ (unsigned char)*sql) * 1099511628211u;
+    uint64_t hash = 14695981039346656037u, word;
+    size_t left = strlen(sql);
+    for (; left >= sizeof(word); left -= sizeof(word), sql += sizeof(word)) {
+        memcpy(&word, sql, sizeof(word));
+        hash = (hash ^ word) * 1099511628211u;
+        hash ^= hash >> 32;
     }
-    return hash;
+    word = 0;
+    memcpy(&word, sql, left);
+    hash = (hash ^ word) * 1099511628211u;
+    return hash ^ hash >> 32;
 }
 
 /* The slot that holds the statement, or else the one to put it in: one of CACHE_WAYS neighbours, so that two

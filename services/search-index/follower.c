@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define WRITER_NICE      5
+#define WRITER_NICE      10
 #define CHANGES_MAX      200 /* in one pull, and so in one transaction */
 #define EXPORT_MAX       200
 #define PULL_MS          10000 /* deadline of a pull: a page of large articles takes time */
