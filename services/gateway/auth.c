@@ -3,6 +3,7 @@
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
 
+#include <openssl/crypto.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -34,6 +35,9 @@ struct auth_entry {
 /* Set-associative: bounded, no lists, the oldest of a set makes room. */
 struct auth_cache {
     uint64_t silent_until_ms;
+    char secret[HEADER_TOKEN_MAX]; /* the last one, and its digest: a client's next request has the same */
+    size_t secret_len;
+    unsigned char digest[32];
     struct auth_entry entries[SETS][WAYS];
 };
 
@@ -49,6 +53,9 @@ void auth_cache_free(struct auth_cache *cache)
         if (entry->identity != NULL) {
             h2o_mem_release_shared(entry->identity);
         }
+    }
+    if (cache != NULL) {
+        sodium_memzero(cache->secret, sizeof(cache->secret));
     }
     free(cache);
 }
@@ -164,7 +171,7 @@ static void accept_identity(struct exchange *exchange, struct identity *identity
         refuse(exchange, PROBLEM_FORBIDDEN);
         return;
     }
-    traffic_user_seen(identity->principal.user_id);
+    traffic_user_seen(identity->principal.user_id, exchange->started_us);
     handler_authorized(exchange);
 }
 
@@ -265,6 +272,19 @@ static bool is_cross_site(const struct exchange *exchange)
                (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
 }
 
+/* SHA-256 of the exchange's secret. */
+static void digest_secret(struct exchange *exchange)
+{
+    struct auth_cache *cache = exchange->loop->auth;
+    struct mirai_str secret = exchange->secret;
+    if (secret.len != cache->secret_len || CRYPTO_memcmp(secret.data, cache->secret, secret.len) != 0) {
+        crypto_hash_sha256(cache->digest, (const unsigned char *)secret.data, secret.len);
+        memcpy(cache->secret, secret.data, secret.len);
+        cache->secret_len = secret.len;
+    }
+    memcpy(exchange->digest, cache->digest, sizeof(exchange->digest));
+}
+
 void auth_check(struct exchange *exchange)
 {
     struct mirai_str authorization = exchange_header(exchange, H2O_TOKEN_AUTHORIZATION);
@@ -284,7 +304,7 @@ void auth_check(struct exchange *exchange)
             return;
         }
     }
-    crypto_hash_sha256(exchange->digest, (const unsigned char *)exchange->secret.data, exchange->secret.len);
+    digest_secret(exchange);
     uint64_t now_ms = exchange->started_us / 1000;
     struct identity *identity = cache_find(exchange->loop, exchange->digest, now_ms);
     if (identity == NULL && exchange->loop->auth->silent_until_ms > now_ms) {

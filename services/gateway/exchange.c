@@ -14,7 +14,7 @@ void exchange_unsettled(const struct exchange *exchange)
 /* h2o ends the request: the client is gone, or the answer has been sent. */
 static void dispose(void *data)
 {
-    struct exchange *exchange = data;
+    struct exchange *exchange = *(struct exchange **)data;
     if (exchange->call != NULL) {
         mirai_rpc_cancel(exchange->call);
         exchange->call = NULL;
@@ -69,7 +69,10 @@ static void set_address(struct exchange *exchange)
 
 struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req)
 {
-    struct exchange *exchange = h2o_mem_alloc_shared(&req->pool, sizeof(*exchange), dispose);
+    /* In the pool, whose chunks h2o reuses; the small counted block is there for its dispose function, which h2o calls
+     * before the pool's memory goes. */
+    struct exchange *exchange = h2o_mem_alloc_pool(&req->pool, sizeof(*exchange));
+    *(struct exchange **)h2o_mem_alloc_shared(&req->pool, sizeof(exchange), dispose) = exchange;
     /* The big members are written before they are read. */
     memset(exchange, 0, offsetof(struct exchange, target));
     exchange->traceparent[0] = '\0';

@@ -267,7 +267,8 @@ bool kept_put_and_send(struct exchange *exchange, struct mirai_str etag, struct 
 /* ------------------------------------------------------------------ traffic.c: metrics and access log */
 
 void traffic_init(struct gateway *gateway);
-void traffic_user_seen(int64_t user_id);
+/* now_us = mirai_monotonic_us(). */
+void traffic_user_seen(int64_t user_id, uint64_t now_us);
 /* One answer is on its way: bytes of its body. */
 void traffic_answered(struct exchange *exchange, size_t bytes);
 

@@ -244,7 +244,7 @@ bool header_cookie(struct mirai_str cookies, struct mirai_str name, struct mirai
 
 bool header_token_valid(struct mirai_str token)
 {
-    if (token.len < 24 || token.len > 100 ||
+    if (token.len < 24 || token.len > HEADER_TOKEN_MAX ||
         (memcmp(token.data, "mkt_", 4) != 0 && memcmp(token.data, "mks_", 4) != 0)) {
         return false;
     }

@@ -42,6 +42,8 @@ bool header_cookie(struct mirai_str cookies, struct mirai_str name, struct mirai
 /* Token of `Authorization: Bearer …`; false for any other scheme or malformed credentials. */
 bool header_bearer(struct mirai_str authorization, struct mirai_str *token);
 
+#define HEADER_TOKEN_MAX 100 /* bytes of a token */
+
 /* Whether `token` can be one of ours: mkt_ or mks_ and 20..96 characters A-Z a-z 0-9 - _. */
 bool header_token_valid(struct mirai_str token);
 

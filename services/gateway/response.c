@@ -56,10 +56,10 @@ static void put_common(h2o_req_t *req, struct mirai_str id, enum response_cache 
     PUT(req, &name_options, "nosniff");
     if (page) {
         PUT(req, &name_policy, policy_page);
+        PUT(req, &name_frame, "DENY"); /* for browsers that do not know frame-ancestors */
     } else {
         PUT(req, &name_policy, policy_data);
     }
-    PUT(req, &name_frame, "DENY");
     PUT(req, &name_referrer, "no-referrer");
     if (!is_local_host(req->authority)) {
         PUT_TOKEN(req, H2O_TOKEN_STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");

@@ -41,9 +41,9 @@ static struct slot {
     _Atomic int64_t seen_s; /* mirai_monotonic_ms() / 1000 */
 } slots[SLOTS];
 
-void traffic_user_seen(int64_t user_id)
+void traffic_user_seen(int64_t user_id, uint64_t now_us)
 {
-    int64_t now = (int64_t)(mirai_monotonic_ms() / 1000);
+    int64_t now = (int64_t)(now_us / 1000000);
     size_t start = (size_t)((uint64_t)user_id * UINT64_C(0x9e3779b97f4a7c15) >> 32);
     struct slot *vacant = NULL;
     for (size_t i = 0; i < PROBES; i++) {
