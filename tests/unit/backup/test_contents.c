@@ -1,50 +1,10 @@
 /* The contents that a snapshot needs: by its database, its list, and what lies beside it. */
-#include "libcommon/config.h"
-#include "libcommon/log.h"
 #include "services/backup/files.h"
 #include "services/backup/snapshots.h"
-#include "tests/unit/libcommon/test.h"
+#include "tests/unit/backup/fixture.h"
 
-#include <sodium.h>
 #include <sqlite3.h>
 #include <unistd.h>
-
-#define NOW INT64_C(1769828400000) /* 2026-01-31T03:00:00Z */
-
-static char directory[] = "/tmp/mirai-contents-XXXXXX";
-
-static void shell(const char *command)
-{
-    char text[300];
-    snprintf(text, sizeof(text), command, directory);
-    assert_int_equal(system(text), 0);
-}
-
-static int load_configuration(void **state)
-{
-    (void)state;
-    char setting[64];
-    assert_non_null(mkdtemp(directory));
-    snprintf(setting, sizeof(setting), "MIRAI_BACKUP_DIR=%s/backup", directory);
-    char *environment[] = {setting, NULL};
-    assert_int_equal(mirai_config_load(environment, stderr), 0);
-    mirai_log_set_level(MIRAI_LOG_FATAL);
-    return sodium_init() < 0;
-}
-
-static int remove_directory(void **state)
-{
-    (void)state;
-    shell("rm -rf %s");
-    return 0;
-}
-
-static int empty(void **state)
-{
-    (void)state;
-    shell("rm -rf %s/backup");
-    return 0;
-}
 
 static void hash_of(const char *content, char sha256[FILES_SHA256_SIZE])
 {
