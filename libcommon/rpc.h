@@ -125,6 +125,7 @@ enum mirai_rpc_kind {
  * Bytes are lent for the callback's time. */
 struct mirai_rpc_reply {
     int status; /* 0 or a negative mirai_error: what the service said, or UNAVAILABLE, OVERLOADED, DEADLINE, CANCELLED */
+    bool uncertain; /* a write without an idempotency key was sent and not answered: it may have been done */
     struct mirai_str result;
     struct mirai_str error;
 };

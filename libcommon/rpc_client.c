@@ -51,7 +51,7 @@ static void run_ended(struct mirai_rpc_client *client)
     while (!rpc_list_empty(&client->ended)) {
         struct mirai_rpc_call *call = RPC_LIST_OWNER(client->ended.next, struct mirai_rpc_call, link);
         rpc_list_remove(&call->link);
-        run_callback(call, &(struct mirai_rpc_reply){.status = call->status});
+        run_callback(call, &(struct mirai_rpc_reply){.status = call->status, .uncertain = call->uncertain});
     }
 }
 
@@ -108,6 +108,7 @@ static void settle(struct mirai_rpc_call *call)
 
 void rpc_client_end(struct mirai_rpc_call *call, int status)
 {
+    call->uncertain = call->uncertain || (call->state == CALL_SENT && !call->retriable);
     settle(call);
     call->state = CALL_ENDED;
     call->status = status;

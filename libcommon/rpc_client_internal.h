@@ -23,6 +23,7 @@ struct mirai_rpc_call {
     enum call_state state;
     int status;      /* ended */
     bool retriable;  /* may be sent again after it was lost */
+    bool uncertain;  /* was sent, may not be sent again, and has no answer */
     bool quiet;      /* the client's own: not counted, no strikes */
     unsigned losses; /* pipes lost under it */
     uint32_t msgid;  /* sent */

@@ -196,6 +196,7 @@ void rpc_instance_move_calls(struct rpc_instance *instance, bool lost)
             continue;
         }
         rpc_client_detach(call);
+        call->uncertain = sent && !call->retriable;
         call->losses += sent && lost;
         if (call->pinned != NULL || (sent && (!call->retriable || call->losses >= LOSSES_MAX))) {
             rpc_client_end(call, MIRAI_E_UNAVAILABLE);

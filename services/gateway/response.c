@@ -275,6 +275,11 @@ void response_rpc_error(struct exchange *exchange, const struct mirai_rpc_reply 
     if (reply->error.len == 0) {
         exchange_unsettled(exchange); /* not the store's own word */
     }
+    if (reply->uncertain) {
+        static const char unknown[] =
+            "it may have been done: look before you repeat it, or send an Idempotency-Key";
+        mirai_buf_append(&detail, unknown, sizeof(unknown));
+    }
     if (problem != PROBLEM_INTERNAL && reply->error.len > 0) {
         if (mirai_mp_find(reply->error, "message", &raw) == 0) {
             struct mirai_mp mp = mirai_mp(raw);
