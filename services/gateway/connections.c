@@ -195,8 +195,8 @@ static void end_refused_write(struct connection *connection)
     connection->refused = refused;
 }
 
-/* Count anew what all connections hold. */
-static void look(struct gateway_loop *loop, uint64_t now)
+/* Count anew what all connections hold; `closely`: and what they have moved, which costs a system call for each. */
+static void look(struct gateway_loop *loop, uint64_t now, bool closely)
 {
     size_t before = 0, after = 0;
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
@@ -206,7 +206,9 @@ static void look(struct gateway_loop *loop, uint64_t now)
         connection->stream = 0;
         int fd = descriptor(connection);
         if (fd >= 0 && connection->sock != NULL) {
-            look_at_bytes(connection, fd, now);
+            if (closely) {
+                look_at_bytes(connection, fd, now);
+            }
             look_at_input(connection, now);
         }
     }
@@ -223,19 +225,21 @@ static void look(struct gateway_loop *loop, uint64_t now)
                               memory_order_relaxed); /* may wrap: a difference */
 }
 
-void connections_sweep(struct gateway_loop *loop)
+void connections_sweep(struct gateway_loop *loop, bool closely)
 {
     uint64_t now = mirai_monotonic_ms();
-    look(loop, now);
+    look(loop, now, closely);
     bool crowded =
         atomic_load_explicit(&loop->gateway->held, memory_order_relaxed) > loop->gateway->settings.held_max;
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
         if (descriptor(connection) >= 0 && connection->sock != NULL) {
-            if (is_overdue(connection, now) || holds_too_much(connection, crowded)) {
+            if ((closely && is_overdue(connection, now)) || holds_too_much(connection, crowded)) {
                 cut(connection);
             }
-            end_refused_write(connection); /* may end it: its memory stays until libuv has closed it */
+            if (closely) {
+                end_refused_write(connection); /* may end it: its memory stays until libuv has closed it */
+            }
         }
     }
 }

@@ -69,8 +69,9 @@ struct gateway_loop {
     h2o_context_t http;
     h2o_accept_ctx_t accept;
     uv_tcp_t listener;
-    uv_async_t wake;            /* commands below changed */
-    uv_timer_t sweep;           /* looks for connections that stopped moving */
+    uv_async_t wake;  /* commands below changed */
+    uv_timer_t sweep; /* looks for connections that hold too much or stopped moving */
+    unsigned sweeps;
     _Atomic bool drain;         /* stop accepting, finish what runs */
     _Atomic bool stop;          /* close everything, end the thread */
     _Atomic(SSL_CTX *) new_tls; /* to be used from now on; taken over */
@@ -286,8 +287,8 @@ void listener_set_tls(struct gateway *gateway);
 
 /* A new connection of the listener of `loop`. */
 void connections_accept(struct gateway_loop *loop);
-/* End what has not moved for too long. */
-void connections_sweep(struct gateway_loop *loop);
+/* End what holds too much and, when looking closely, what has not moved for too long. */
+void connections_sweep(struct gateway_loop *loop, bool closely);
 /* End all. */
 void connections_close(struct gateway_loop *loop);
 

@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BACKLOG  1024
-#define CLOSE_MS 500
-#define HANGS_MS 5000 /* a loop that has not come round for so long serves nobody */
+#define BACKLOG      1024
+#define CLOSE_MS     500
+#define SWEEPS_CLOSE 5    /* one of so many looks closely; between them a client brings what 50 ms allow */
+#define HANGS_MS     5000 /* a loop that has not come round for so long serves nobody */
 
 static const char *const upstream_names[UPSTREAM_COUNT] = {
     [UPSTREAM_STORE] = "knowledge-store", [UPSTREAM_SEARCH] = "search-index", [UPSTREAM_BACKUP] = "backup",
@@ -104,7 +105,7 @@ static void on_sweep(uv_timer_t *timer)
 {
     struct gateway_loop *loop = timer->data;
     atomic_store(&loop->beaten_ms, mirai_monotonic_ms());
-    connections_sweep(loop);
+    connections_sweep(loop, loop->sweeps++ % SWEEPS_CLOSE == 0);
 }
 
 static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t cache_max)
@@ -127,7 +128,7 @@ static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t 
     loop->wake.data = loop;
     uv_timer_init(&loop->uv, &loop->sweep);
     loop->sweep.data = loop;
-    sweep_ms = sweep_ms < 25 ? 25 : sweep_ms > 250 ? 250 : sweep_ms;
+    sweep_ms = (sweep_ms < 25 ? 25 : sweep_ms > 250 ? 250 : sweep_ms) / SWEEPS_CLOSE;
     uv_timer_start(&loop->sweep, on_sweep, sweep_ms, sweep_ms);
     for (enum upstream upstream = 0; upstream < UPSTREAM_COUNT; upstream++) {
         loop->clients[upstream] = mirai_service_client(&loop->uv, upstream_names[upstream]);
@@ -150,7 +151,7 @@ static void run_until_closed(struct gateway_loop *loop)
     while (!h2o_linklist_is_empty(&loop->connections) && mirai_monotonic_ms() < end) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
         connections_close(loop); /* the later ones, too */
-        connections_sweep(loop);
+        connections_sweep(loop, true);
         usleep(1000);
     }
 }
