@@ -241,6 +241,35 @@ static inline int delete_article(struct fixture *f, const struct mirai_principal
     return CALL(f, who, article_delete, &params, NULL);
 }
 
+/* Attach a file of this content; by the editor. */
+static inline struct mirai_attachment attach(struct fixture *f, int64_t article, const char *data)
+{
+    struct mirai_upload_begin begin = {0};
+    struct mirai_upload_begin_result upload;
+    struct mirai_upload_chunk chunk = {0};
+    struct mirai_upload_ref commit = {0};
+    struct mirai_attachment attachment;
+    mirai_set(upload_begin, &begin, id, article);
+    mirai_set(upload_begin, &begin, name, MIRAI_STR("a.txt"));
+    mirai_set(upload_begin, &begin, size, (int64_t)strlen(data));
+    assert_int_equal(CALL(f, &editor, upload_begin, &begin, &upload), 0);
+    mirai_set(upload_chunk, &chunk, upload, upload.upload);
+    mirai_set(upload_chunk, &chunk, offset, 0);
+    mirai_set(upload_chunk, &chunk, data, mirai_str(data));
+    assert_int_equal(CALL(f, &editor, upload_chunk, &chunk, NULL), 0);
+    mirai_set(upload_ref, &commit, upload, upload.upload);
+    assert_int_equal(CALL(f, &editor, upload_commit, &commit, &attachment), 0);
+    return attachment;
+}
+
+/* Until the store has nothing left to do, also what nobody waits for. */
+static inline void settle(struct fixture *f)
+{
+    while (f->store.ops > 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
 #define assert_text(s, expected)                                                                             \
     do {                                                                                                     \
         struct mirai_str text_ = (s);                                                                        \

@@ -41,16 +41,6 @@ static int commit(struct fixture *f, const struct mirai_principal *who, struct m
     return CALL(f, who, upload_commit, &params, attachment);
 }
 
-static struct mirai_attachment attach(struct fixture *f, const struct mirai_principal *who, int64_t article,
-                                      const char *data)
-{
-    struct mirai_attachment attachment;
-    struct mirai_str upload = begin(f, who, article, (int64_t)strlen(data));
-    assert_int_equal(chunk(f, who, upload, 0, data), 0);
-    assert_int_equal(commit(f, who, upload, &attachment), 0);
-    return attachment;
-}
-
 static int read_part(struct fixture *f, const struct mirai_principal *who, int64_t article, int64_t id,
                      int64_t offset, int64_t length, struct mirai_bytes *bytes)
 {
@@ -68,13 +58,6 @@ static int detach(struct fixture *f, const struct mirai_principal *who, int64_t 
     mirai_set(attachment_ref, &params, id, article);
     mirai_set(attachment_ref, &params, attachment_id, id);
     return CALL(f, who, attachment_delete, &params, NULL);
-}
-
-static void settle(struct fixture *f)
-{
-    while (f->store.ops > 0) {
-        uv_run(&f->loop, UV_RUN_ONCE);
-    }
 }
 
 static bool content_exists(const struct fixture *f, struct mirai_str sha256)
@@ -204,7 +187,7 @@ static void attachments_are_as_hidden_as_their_article(void **state)
     struct mirai_by_id id = {0};
     mirai_set(article_create, &params, visibility, MIRAI_VISIBILITY_PRIVATE);
     assert_int_equal(CALL(f, &editor, article_create, &params, &hidden), 0);
-    struct mirai_attachment attachment = attach(f, &editor, hidden.id, "abc");
+    struct mirai_attachment attachment = attach(f, hidden.id, "abc");
     assert_int_equal(read_part(f, &editor, hidden.id, attachment.id, 0, 3, NULL), 0);
     assert_int_equal(read_part(f, &member, hidden.id, attachment.id, 0, 3, NULL), MIRAI_E_NOT_FOUND);
     assert_int_equal(read_part(f, &member, open.id, attachment.id, 0, 3, NULL), MIRAI_E_NOT_FOUND);
@@ -228,7 +211,7 @@ static void viewers_attach_nothing(void **state)
     struct fixture *f = *state;
     struct mirai_article article = create(f, &editor, "With a file");
     struct mirai_upload_begin params = new_upload(article.id, "a", 1);
-    struct mirai_attachment attachment = attach(f, &editor, article.id, "abc");
+    struct mirai_attachment attachment = attach(f, article.id, "abc");
     assert_int_equal(CALL(f, &viewer, upload_begin, &params, NULL), MIRAI_E_FORBIDDEN);
     assert_int_equal(detach(f, &viewer, article.id, attachment.id), MIRAI_E_FORBIDDEN);
 }
@@ -237,8 +220,7 @@ static void a_shared_content_lives_as_long_as_its_last_row(void **state)
 {
     struct fixture *f = *state;
     struct mirai_article one = create(f, &editor, "One"), two = create(f, &editor, "Two");
-    struct mirai_attachment first = attach(f, &editor, one.id, "abc"),
-                            second = attach(f, &editor, two.id, "abc");
+    struct mirai_attachment first = attach(f, one.id, "abc"), second = attach(f, two.id, "abc");
     assert_int_equal(detach(f, &editor, one.id, first.id), 0);
     settle(f);
     assert_true(content_exists(f, abc_hash));
@@ -253,7 +235,7 @@ static void purging_an_article_removes_its_contents(void **state)
     struct fixture *f = *state;
     struct mirai_article article = create(f, &editor, "One");
     struct mirai_by_id id = {0};
-    attach(f, &editor, article.id, "abc");
+    attach(f, article.id, "abc");
     mirai_set(by_id, &id, id, article.id);
     assert_int_equal(delete_article(f, &editor, article.id), 0);
     settle(f);
@@ -268,7 +250,7 @@ static void removal_never_races_with_a_commit(void **state)
 {
     struct fixture *f = *state;
     struct mirai_article article = create(f, &editor, "Busy");
-    struct mirai_attachment kept = attach(f, &editor, article.id, "abc");
+    struct mirai_attachment kept = attach(f, article.id, "abc");
     for (int round = 0; round < 30; round++) {
         struct mirai_str upload = begin(f, &editor, article.id, 3);
         struct mirai_upload_ref commit_params = {0};
@@ -297,7 +279,7 @@ static void a_start_collects_what_a_crash_left(void **state)
 {
     struct fixture *f = *state;
     struct mirai_article article = create(f, &editor, "One");
-    struct mirai_attachment attachment = attach(f, &editor, article.id, "abc");
+    struct mirai_attachment attachment = attach(f, article.id, "abc");
     static const struct mirai_str orphan =
         MIRAI_STR("aa00000000000000000000000000000000000000000000000000000000000000");
     struct mirai_str upload = begin(f, &editor, article.id, 10);

@@ -4,26 +4,6 @@
 static const struct mirai_str abc_hash =
     MIRAI_STR("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); /* FIPS 180-2, B.1 */
 
-static struct mirai_attachment attach(struct fixture *f, int64_t article, const char *data)
-{
-    struct mirai_upload_begin begin = {0};
-    struct mirai_upload_begin_result upload;
-    struct mirai_upload_chunk chunk = {0};
-    struct mirai_upload_ref commit = {0};
-    struct mirai_attachment attachment;
-    mirai_set(upload_begin, &begin, id, article);
-    mirai_set(upload_begin, &begin, name, MIRAI_STR("a.txt"));
-    mirai_set(upload_begin, &begin, size, (int64_t)strlen(data));
-    assert_int_equal(CALL(f, &editor, upload_begin, &begin, &upload), 0);
-    mirai_set(upload_chunk, &chunk, upload, upload.upload);
-    mirai_set(upload_chunk, &chunk, offset, 0);
-    mirai_set(upload_chunk, &chunk, data, mirai_str(data));
-    assert_int_equal(CALL(f, &editor, upload_chunk, &chunk, NULL), 0);
-    mirai_set(upload_ref, &commit, upload, upload.upload);
-    assert_int_equal(CALL(f, &editor, upload_commit, &commit, &attachment), 0);
-    return attachment;
-}
-
 static struct mirai_attachment_read by_hash(struct mirai_str sha256)
 {
     struct mirai_attachment_read params = {0};
@@ -59,13 +39,6 @@ static void a_copy_does_not_hold_up_attachments(void **state)
     assert_false(copied.done);
     wait_for(f, &copied);
     assert_int_equal(copied.status, 0);
-}
-
-static void settle(struct fixture *f)
-{
-    while (f->store.ops > 0) {
-        uv_run(&f->loop, UV_RUN_ONCE);
-    }
 }
 
 static struct mirai_str begin_snapshot(struct fixture *f)

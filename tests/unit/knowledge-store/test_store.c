@@ -61,26 +61,6 @@ static void run(const struct fixture *f, const char *command)
     assert_int_equal(system(whole), 0);
 }
 
-static struct mirai_attachment attach(struct fixture *f, int64_t article, const char *data)
-{
-    struct mirai_upload_begin begin = {0};
-    struct mirai_upload_begin_result upload;
-    struct mirai_upload_chunk chunk = {0};
-    struct mirai_upload_ref commit = {0};
-    struct mirai_attachment attachment;
-    mirai_set(upload_begin, &begin, id, article);
-    mirai_set(upload_begin, &begin, name, MIRAI_STR("a.txt"));
-    mirai_set(upload_begin, &begin, size, (int64_t)strlen(data));
-    assert_int_equal(CALL(f, &editor, upload_begin, &begin, &upload), 0);
-    mirai_set(upload_chunk, &chunk, upload, upload.upload);
-    mirai_set(upload_chunk, &chunk, offset, 0);
-    mirai_set(upload_chunk, &chunk, data, mirai_str(data));
-    assert_int_equal(CALL(f, &editor, upload_chunk, &chunk, NULL), 0);
-    mirai_set(upload_ref, &commit, upload, upload.upload);
-    assert_int_equal(CALL(f, &editor, upload_commit, &commit, &attachment), 0);
-    return attachment;
-}
-
 static int read_attachment(struct fixture *f, const struct mirai_attachment *attachment)
 {
     struct mirai_attachment_read params = {0};
@@ -89,13 +69,6 @@ static int read_attachment(struct fixture *f, const struct mirai_attachment *att
     mirai_set(attachment_read, &params, offset, 0);
     mirai_set(attachment_read, &params, length, 100);
     return CALL(f, &viewer, attachment_read, &params, NULL);
-}
-
-static void settle(struct fixture *f)
-{
-    while (f->store.ops > 0) {
-        uv_run(&f->loop, UV_RUN_ONCE);
-    }
 }
 
 /* As after a kill: what was committed is in the log only. */
