@@ -15,9 +15,6 @@ struct mirai_path {
  * dropped. */
 void mirai_fault_add(struct mirai_faults *faults, const struct mirai_path *path, const char *problem);
 
-/* The field of that name, or NULL. */
-const struct mirai_field *mirai_field_find(const struct mirai_message *message, struct mirai_str name);
-
 /* Decode one field's value, all of `bytes`, into *member, with MIRAI_EDGE's checks. Memory as in
  * mirai_message_decode. 0, MIRAI_E_UNPROCESSABLE or MIRAI_E_INVALID. */
 int mirai_field_decode(const struct mirai_field *field, struct mirai_str bytes, struct mirai_arena *arena,

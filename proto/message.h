@@ -124,6 +124,9 @@ void mirai_message_encode(const struct mirai_message *message, const void *in, s
 int mirai_message_from_json(const struct mirai_message *message, struct mirai_str json, const void *extra,
                             struct mirai_buf *mp, struct mirai_faults *faults);
 
+/* The field of that name, or NULL. */
+const struct mirai_field *mirai_field_find(const struct mirai_message *message, struct mirai_str name);
+
 /* One field from text (path or query parameter: "42", "true", "incident", comma-separated lists): sets the
  * member of *out and its present bit. `name` must be a field of the message, otherwise "unknown-field".
  * Memory from arena. 0 or UNPROCESSABLE. */

@@ -173,9 +173,8 @@ static bool is_overdue(struct connection *connection, uint64_t now)
 static bool holds_too_much(const struct connection *connection, bool crowded)
 {
     const struct gateway_settings *settings = &connection->loop->gateway->settings;
-    size_t most =
-        settings->attachment_max > settings->body_max ? settings->attachment_max : settings->body_max;
-    return connection->held > most + HELD_SPARE || (crowded && connection->held > HELD_SMALL);
+    return connection->held > gateway_largest_body(settings) + HELD_SPARE ||
+           (crowded && connection->held > HELD_SMALL);
 }
 
 /* After a read error uv_write() fails at once, without the callback that h2o has been promised. Give it at

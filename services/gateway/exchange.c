@@ -162,31 +162,6 @@ void exchange_call(struct exchange *exchange, enum mirai_method_id id, struct mi
 
 /* ------------------------------------------------------------------ parameters */
 
-static const struct mirai_field *find_field(const struct mirai_message *message, struct mirai_str name)
-{
-    for (size_t i = 0; i < message->count; i++) {
-        if (mirai_str_eq(mirai_str(message->fields[i].name), name)) {
-            return &message->fields[i];
-        }
-    }
-    return NULL;
-}
-
-static bool is_present(const struct mirai_message *message, const struct mirai_field *field,
-                       const void *params)
-{
-    return (((const struct mirai_message_head *)params)->present >> (field - message->fields) & 1) != 0;
-}
-
-static void add_fault(struct mirai_faults *faults, struct mirai_str name, const char *problem)
-{
-    if (faults->count < sizeof(faults->list) / sizeof(faults->list[0])) {
-        struct mirai_fault *fault = &faults->list[faults->count++];
-        snprintf(fault->path, sizeof(fault->path), "/%.*s", (int)(name.len < 64 ? name.len : 64), name.data);
-        fault->problem = problem;
-    }
-}
-
 /* All values of a name in the query, joined by commas: ?tag=a&tag=b is ?tag=a,b. */
 static struct mirai_str joined_values(struct exchange *exchange, const struct target_pair *first)
 {
@@ -221,16 +196,13 @@ static void set_query(struct exchange *exchange, const struct mirai_message *mes
     const struct target *target = &exchange->target;
     for (size_t i = 0; i < target->pairs_count; i++) {
         const struct target_pair *pair = &target->pairs[i];
-        const struct mirai_field *field = find_field(message, pair->name);
+        const struct mirai_field *field = mirai_field_find(message, pair->name);
         struct mirai_str value = pair->value;
         if (field != NULL && (field->kind == MIRAI_FIELD_STRS || field->kind == MIRAI_FIELD_INTS)) {
             if (is_repetition(target, pair)) {
                 continue;
             }
             value = joined_values(exchange, pair);
-        } else if (field != NULL && is_present(message, field, out)) {
-            add_fault(faults, pair->name, "duplicate");
-            continue;
         }
         mirai_message_set_text(message, pair->name, value, &exchange->loop->arena, out, faults);
     }

@@ -64,11 +64,8 @@ static void on_reply(void *data, const struct mirai_rpc_reply *reply)
         auth_changed(exchange->loop->gateway);
     }
     if (exchange->kept_id != 0) {
-        if (response_transcode(exchange, reply->result) != 0 ||
-            kept_put_and_send(exchange, response_text_of(reply->result, "etag"),
-                              mirai_buf_str(&exchange->loop->json))) {
-            return;
-        }
+        kept_put_and_send(exchange, reply->result);
+        return;
     }
     if ((route->flags & ROUTE_ETAG) != 0 &&
         response_etag_of(exchange, response_text_of(reply->result, "etag"), &cache)) {
@@ -144,7 +141,7 @@ int forward_params(struct exchange *exchange, const struct mirai_message *messag
 void handle_rpc(struct exchange *exchange)
 {
     enum mirai_method_id id = (enum mirai_method_id)exchange->route->rpc;
-    if ((exchange->route->flags & ROUTE_KEPT) != 0 && kept_send(exchange)) {
+    if (kept_send(exchange)) {
         return;
     }
     if (forward_params(exchange, mirai_methods[id].params) == 0) {

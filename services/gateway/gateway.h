@@ -40,6 +40,12 @@ struct gateway_settings {
     struct mirai_str cookie; /* name of the session cookie */
 };
 
+/* Bytes of the largest body that any route takes. */
+static inline size_t gateway_largest_body(const struct gateway_settings *settings)
+{
+    return settings->attachment_max > settings->body_max ? settings->attachment_max : settings->body_max;
+}
+
 /* The process. Made before the loops start; what changes later is atomic. */
 struct gateway {
     struct gateway_settings settings;
@@ -262,8 +268,8 @@ void auth_changed(struct gateway *gateway);
 
 /* Answer from what is kept. False: the store must be asked; exchange->kept_id says whether its answer may be kept. */
 bool kept_send(struct exchange *exchange);
-/* Keep the store's answer if it may be, and send it. False: it is not kept, and was not sent. */
-bool kept_put_and_send(struct exchange *exchange, struct mirai_str etag, struct mirai_str json);
+/* Keep the store's answer under kept_id, unless it is too large, and send it. */
+void kept_put_and_send(struct exchange *exchange, struct mirai_str result);
 
 /* ------------------------------------------------------------------ traffic.c: metrics and access log */
 

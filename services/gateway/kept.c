@@ -53,12 +53,12 @@ static int64_t id_of(const struct exchange *exchange)
     return plain ? id : 0;
 }
 
-static void send_answer(struct exchange *exchange, struct answer *answer)
+/* `json` lives as long as the request. */
+static void send_answer(struct exchange *exchange, struct mirai_str etag, struct mirai_str json)
 {
     enum response_cache cache = RESPONSE_NO_STORE;
-    h2o_mem_link_shared(&exchange->req->pool, answer);
-    if (!response_etag_of(exchange, answer->etag, &cache)) {
-        response_json_lent(exchange, exchange->route->status, answer->json, cache);
+    if (!response_etag_of(exchange, etag, &cache)) {
+        response_json_lent(exchange, exchange->route->status, json, cache);
     }
 }
 
@@ -79,18 +79,26 @@ bool kept_send(struct exchange *exchange)
         return false;
     }
     mirai_counter_add(loop->gateway->metrics.kept_hits, 1);
-    send_answer(exchange, answer);
+    h2o_mem_link_shared(&exchange->req->pool, answer);
+    send_answer(exchange, answer->etag, answer->json);
     return true;
 }
 
-bool kept_put_and_send(struct exchange *exchange, struct mirai_str etag, struct mirai_str json)
+void kept_put_and_send(struct exchange *exchange, struct mirai_str result)
 {
-    struct answer *answer = exchange->kept_id != 0 && etag.len > 0
-                                ? answers_put(exchange->loop->answers, auth_rights(exchange),
-                                              exchange->kept_id, exchange->kept_stamp, etag, json)
-                                : NULL;
-    if (answer != NULL) {
-        send_answer(exchange, answer);
+    struct gateway_loop *loop = exchange->loop;
+    struct mirai_str etag = response_text_of(result, "etag");
+    if (response_transcode(exchange, result) != 0) {
+        return;
     }
-    return answer != NULL;
+    struct mirai_str json = mirai_buf_str(&loop->json);
+    struct answer *answer = etag.len > 0 ? answers_put(loop->answers, auth_rights(exchange),
+                                                       exchange->kept_id, exchange->kept_stamp, etag, json)
+                                         : NULL;
+    if (answer != NULL) {
+        h2o_mem_link_shared(&exchange->req->pool, answer);
+        send_answer(exchange, answer->etag, answer->json);
+    } else {
+        send_answer(exchange, etag, exchange_keep(exchange, json));
+    }
 }

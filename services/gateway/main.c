@@ -51,13 +51,11 @@ static void configure_http(void)
 {
     h2o_globalconf_t *config = &gateway.config;
     const struct gateway_settings *settings = &gateway.settings;
-    size_t largest =
-        settings->attachment_max > settings->body_max ? settings->attachment_max : settings->body_max;
     h2o_socket_buffer_mmap_settings.threshold = 4u << 20; /* larger bodies go to a temporary file */
     h2o_config_init(config);
     config->server_name = h2o_iovec_init("", 0);
     /* Above this HTTP/2 streams are reset without an answer: leave room for the one that says 413. */
-    config->max_request_entity_size = largest + (16u << 20);
+    config->max_request_entity_size = gateway_largest_body(settings) + (16u << 20);
     config->handshake_timeout = settings->request_timeout_ms;
     config->http1.req_timeout = UINT64_C(3600) * 1000;
     config->http1.upgrade_to_http2 = 0;
