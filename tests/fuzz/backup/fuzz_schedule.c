@@ -1,17 +1,9 @@
 /* A schedule from the configuration, asked at any time: the latest moment is never in the future and never
  * older than its period. The first five bytes choose zone and time. */
 #include "services/backup/schedule.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -8,12 +8,11 @@
 #include "libcommon/log.h"
 #include "libcommon/time.h"
 #include "proto/methods.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uv_loop_t loop;
 static struct store store;
@@ -21,13 +20,6 @@ static struct mirai_runtime runtime = {.loop = &loop};
 static struct mirai_rpc_server *server;
 static struct mirai_rpc_client *client;
 static char directory[] = "/tmp/mirai-fuzz-store-XXXXXX";
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 /* ------------------------------------------------------------------ the store */
 

@@ -1,17 +1,9 @@
 /* Names, file names, colours, media types, addresses: what is let through can be shown and put into a header.
  */
 #include "services/knowledge-store/checks.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static bool holds_any(struct mirai_str s, const char *set)
 {

@@ -1,17 +1,9 @@
 /* Two texts, divided where the first two bytes say: following the difference over the one gives the other. */
 #include "services/knowledge-store/diff.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 /* Lines that a hunk announced and that are still to come. */
 struct hunk {

@@ -1,16 +1,8 @@
 /* A title from outside: the slug made of it is one, and stays itself; any slug is judged without harm. */
 #include "services/knowledge-store/slug.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

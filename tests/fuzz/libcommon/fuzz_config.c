@@ -2,20 +2,12 @@
  * lines without anything that a terminal obeys; what is taken can be printed. */
 #include "libcommon/config.h"
 #include "libcommon/error.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 
 #define VARIABLES_MAX 16
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static void expect_lines(const char *text, size_t len)
 {

@@ -1,16 +1,8 @@
 /* What decodes is encoded and decoded to the same again. */
 #include "libcommon/rpc.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static bool same_ids(const int64_t *a, size_t a_len, const int64_t *b, size_t b_len)
 {

@@ -3,6 +3,7 @@
 #include "libcommon/log.h"
 
 #include "libcommon/time.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
 #include <sched.h>
@@ -13,16 +14,7 @@
 
 #define SECRET "qZ7-vK2_wX9.bN4"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static int file = -1;
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static void open_log(void)
 {

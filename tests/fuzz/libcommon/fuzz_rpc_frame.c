@@ -1,16 +1,8 @@
 /* Frames as a server, a client and the flow control read them. */
 #include "libcommon/rpc_internal.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static bool inside(struct mirai_str part, const uint8_t *data, size_t size)
 {

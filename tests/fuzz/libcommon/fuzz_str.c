@@ -1,19 +1,11 @@
 /* Texts from outside: UTF-8, numbers, hexadecimal, and as a JSON string. */
 #include "libcommon/error.h"
 #include "libcommon/str.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static void check_utf8(struct mirai_str s)
 {

@@ -2,20 +2,12 @@
 #include "libcommon/time.h"
 
 #include "libcommon/error.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 
 #define MIN_MS INT64_C(-62167219200000) /* years 0 to 9999 are written; an offset may lead out of them */
 #define MAX_MS INT64_C(253402300799999)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,17 +1,9 @@
 /* Any bytes as what two daemons said (cut where the first byte says): the text stays one that a scraper
  * parses. */
 #include "services/metrics/exposition.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static bool begins(struct mirai_str line, const char *with)
 {

@@ -1,17 +1,9 @@
 /* The first byte chooses a message, the rest is decoded as from outside and as from a peer. What decodes is
  * encoded, and that decodes to the same again. */
-#include "proto/messages.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/proto/choice.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static void expect_faults(const struct mirai_faults *faults)
 {
@@ -60,14 +52,10 @@ static int run(const struct mirai_message *message, struct mirai_str bytes, enum
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t count = 0;
-    while (mirai_messages[count] != NULL) {
-        count++;
-    }
     if (size == 0) {
         return 0;
     }
-    const struct mirai_message *message = mirai_messages[data[0] % count];
+    const struct mirai_message *message = choose_message(data[0]);
     struct mirai_str bytes = {(const char *)data + 1, size - 1};
     int edge = run(message, bytes, MIRAI_EDGE);
     int inner = run(message, bytes, MIRAI_INNER);

@@ -1,17 +1,9 @@
 /* The first byte chooses a message, the rest is a request's body. What is taken decodes, and its JSON is
  * taken again with the same outcome. */
-#include "proto/messages.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/proto/choice.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static void expect_same_again(const struct mirai_message *message, struct mirai_str mp)
 {
@@ -29,14 +21,10 @@ static void expect_same_again(const struct mirai_message *message, struct mirai_
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t count = 0;
-    while (mirai_messages[count] != NULL) {
-        count++;
-    }
     if (size == 0) {
         return 0;
     }
-    const struct mirai_message *message = mirai_messages[data[0] % count];
+    const struct mirai_message *message = choose_message(data[0]);
     struct mirai_faults faults = {.count = 0};
     struct mirai_buf mp = {0}, plain = {0};
     struct mirai_str json = {(const char *)data + 1, size - 1};

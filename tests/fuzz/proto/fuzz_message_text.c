@@ -1,17 +1,9 @@
 /* Path and query: the first byte chooses a message, the rest is pairs of name and value, each ended by NUL.
  * What is taken stands in a message that every daemon takes. */
-#include "proto/messages.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/proto/choice.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 /* Up to the next NUL, in memory of its own; *input moves on. */
 static struct mirai_str take(struct mirai_str *input)
@@ -47,14 +39,10 @@ static void expect_valid(const struct mirai_message *message, const void *params
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t count = 0;
-    while (mirai_messages[count] != NULL) {
-        count++;
-    }
     if (size == 0) {
         return 0;
     }
-    const struct mirai_message *message = mirai_messages[data[0] % count];
+    const struct mirai_message *message = choose_message(data[0]);
     struct mirai_str input = {(const char *)data + 1, size - 1};
     struct mirai_arena arena = {0};
     struct mirai_message_head *params = mirai_arena_alloc(&arena, message->size);

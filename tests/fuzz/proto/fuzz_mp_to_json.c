@@ -1,17 +1,9 @@
 /* Any bytes as MessagePack: what becomes JSON is JSON in valid UTF-8, which a strict reader takes. */
 #include "proto/message.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
