@@ -229,7 +229,7 @@ static void print_messages(void)
 {
     printf("\n## Messages\n\nJSON objects at the edge, MessagePack maps between daemons. Members that have "
            "no value are left out; "
-           "*or null* clears one.\n");
+           "*or null* clears one; *by daemons*: refused from outside.\n");
     for (size_t i = 0; mirai_messages[i] != NULL; i++) {
         const struct mirai_message *message = mirai_messages[i];
         printf("\n### %s\n\n%s\n", message->name, message->doc);
@@ -242,7 +242,8 @@ static void print_messages(void)
             printf("| `%s` | ", field->name);
             print_type(field);
             printf(" | %s | %s |\n",
-                   (field->flags & MIRAI_REQUIRED) != 0   ? "yes"
+                   (field->flags & MIRAI_INTERNAL) != 0   ? "by daemons"
+                   : (field->flags & MIRAI_REQUIRED) != 0 ? "yes"
                    : (field->flags & MIRAI_NULLABLE) != 0 ? "or null"
                                                           : "",
                    field->doc);

@@ -38,8 +38,9 @@ void mirai_context_encode(struct mirai_buf *buf, const struct mirai_context *con
     const struct mirai_principal *who = &context->principal;
     size_t pairs = (context->deadline_ms != 0) + (context->traceparent.len > 0) + (who->user_id != 0) +
                    (who->role != MIRAI_ROLE_NONE) + (who->name.len > 0) + (who->expires_at != 0) +
-                   (who->spaces_len > 0) + (who->groups_len > 0) + (context->locale.len > 0) +
-                   (context->idempotency_key.len > 0) + (context->client_address.len > 0);
+                   (who->token_id != 0) + (who->spaces_len > 0) + (who->groups_len > 0) +
+                   (context->locale.len > 0) + (context->idempotency_key.len > 0) +
+                   (context->client_address.len > 0);
     mirai_mp_write_map(buf, pairs);
     if (context->deadline_ms != 0) { /* first and in 32 bits: the client patches it when the call is sent */
         uint64_t left = context->deadline_ms > now_ms ? context->deadline_ms - now_ms : 0;
@@ -62,6 +63,10 @@ void mirai_context_encode(struct mirai_buf *buf, const struct mirai_context *con
     if (who->expires_at != 0) {
         write_key(buf, 'e');
         mirai_mp_write_int(buf, who->expires_at);
+    }
+    if (who->token_id != 0) {
+        write_key(buf, 'i');
+        mirai_mp_write_int(buf, who->token_id);
     }
     write_ids(buf, 's', who->spaces, who->spaces_len);
     write_ids(buf, 'g', who->groups, who->groups_len);
@@ -140,6 +145,8 @@ static int read_member(struct mirai_mp *mp, struct mirai_str key, uint64_t now_m
         return read_text(mp, NAME_MAX_BYTES, &who->name);
     case 'e':
         return mirai_mp_read_int(mp, &who->expires_at);
+    case 'i':
+        return mirai_mp_read_int(mp, &who->token_id);
     case 's':
         return read_ids(mp, space, &who->spaces, &who->spaces_len);
     case 'g':

@@ -14,7 +14,7 @@
  * back to back: all that became ready in one turn of the loop leaves in one message per peer.
  * context: map with short keys; unknown keys are ignored:
  *   d deadline (ms left)  t traceparent  u user id  r role  n user name  s readable spaces  g groups  l locale
- *   k idempotency key  a client address */
+ *   k idempotency key  a client address  e end of the API token  i id of the token or session */
 
 #define MIRAI_RPC_FRAME_MAX (8u << 20)   /* bytes of one nng message; larger bodies travel as chunks */
 #define MIRAI_RPC_CHUNK     (256u << 10) /* bytes of one chunk of a large body */
@@ -32,6 +32,7 @@ struct mirai_principal {
     enum mirai_role role;
     struct mirai_str name;
     int64_t expires_at;    /* end of the API token that it came with, ms since 1970; 0: came with none */
+    int64_t token_id;      /* the API token or session that it came with; 0: none */
     const int64_t *spaces; /* ids of the spaces that it may read, ascending */
     size_t spaces_len;
     const int64_t *groups; /* ids of its groups, ascending */

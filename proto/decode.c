@@ -340,7 +340,8 @@ static size_t find_field(const struct mirai_message *message, struct mirai_str n
 const struct mirai_field *mirai_field_find(const struct mirai_message *message, struct mirai_str name)
 {
     size_t i = find_field(message, name, 0);
-    return i < message->count ? &message->fields[i] : NULL;
+    bool given = i < message->count && (message->fields[i].flags & MIRAI_INTERNAL) == 0;
+    return given ? &message->fields[i] : NULL;
 }
 
 static void require(struct decoder *decoder, const struct mirai_message *message, const struct mirai_path *up,
@@ -359,7 +360,8 @@ static int decode_pair(struct decoder *decoder, const struct mirai_message *mess
 {
     struct mirai_message_head *head = out;
     size_t i = find_field(message, path->name, *guess);
-    if (i == message->count) {
+    bool hidden = i < message->count && (message->fields[i].flags & MIRAI_INTERNAL) != 0;
+    if (i == message->count || (hidden && decoder->strictness == MIRAI_EDGE)) {
         if (decoder->strictness == MIRAI_EDGE) {
             fault(decoder, path, "unknown-field");
         }

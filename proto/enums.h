@@ -48,6 +48,12 @@
     V(MIRAI_TOKEN_KIND_API, "api")                                                                           \
     V(MIRAI_TOKEN_KIND_SESSION, "session")
 
+/* Where a password is checked. */
+#define MIRAI_ENUM_account_source(V)                                                                         \
+    V(MIRAI_ACCOUNT_LOCAL, "local")                                                                          \
+    V(MIRAI_ACCOUNT_DIRECTORY, "directory")                                                                  \
+    V(MIRAI_ACCOUNT_NONE, "none")
+
 #define MIRAI_ENUM_import_outcome(V)                                                                         \
     V(MIRAI_IMPORT_CREATED, "created")                                                                       \
     V(MIRAI_IMPORT_UPDATED, "updated")                                                                       \
@@ -88,6 +94,7 @@
     X(feedback_kind)                                                                                         \
     X(locale)                                                                                                \
     X(token_kind)                                                                                            \
+    X(account_source)                                                                                        \
     X(import_outcome)                                                                                        \
     X(article_sort)                                                                                          \
     X(change_kind)                                                                                           \
@@ -102,6 +109,7 @@ enum mirai_relation_type { MIRAI_ENUM_relation_type(MIRAI_ENUM_CONSTANT) };
 enum mirai_feedback_kind { MIRAI_ENUM_feedback_kind(MIRAI_ENUM_CONSTANT) };
 enum mirai_locale { MIRAI_ENUM_locale(MIRAI_ENUM_CONSTANT) };
 enum mirai_token_kind { MIRAI_ENUM_token_kind(MIRAI_ENUM_CONSTANT) };
+enum mirai_account_source { MIRAI_ENUM_account_source(MIRAI_ENUM_CONSTANT) };
 enum mirai_import_outcome { MIRAI_ENUM_import_outcome(MIRAI_ENUM_CONSTANT) };
 enum mirai_article_sort { MIRAI_ENUM_article_sort(MIRAI_ENUM_CONSTANT) };
 enum mirai_change_kind { MIRAI_ENUM_change_kind(MIRAI_ENUM_CONSTANT) };

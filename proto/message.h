@@ -46,6 +46,7 @@ enum mirai_field_flag {
     MIRAI_OPTIONAL = 0,
     MIRAI_REQUIRED = 1, /* must be present */
     MIRAI_NULLABLE = 2, /* null means: present, and empty (clears the value in a PATCH) */
+    MIRAI_INTERNAL = 4, /* set by daemons only: from outside it is an unknown field */
 };
 
 struct mirai_enum {
@@ -124,7 +125,7 @@ void mirai_message_encode(const struct mirai_message *message, const void *in, s
 int mirai_message_from_json(const struct mirai_message *message, struct mirai_str json, const void *extra,
                             struct mirai_buf *mp, struct mirai_faults *faults);
 
-/* The field of that name, or NULL. */
+/* The field of that name that clients may give, or NULL. */
 const struct mirai_field *mirai_field_find(const struct mirai_message *message, struct mirai_str name);
 
 /* One field from text (path or query parameter: "42", "true", "incident", comma-separated lists): sets the

@@ -3,6 +3,7 @@
 #define REQ  MIRAI_REQUIRED
 #define OPT  MIRAI_OPTIONAL
 #define NUL  MIRAI_NULLABLE
+#define INN  MIRAI_INTERNAL
 #define ID   1, INT64_MAX
 #define ANY  0, INT64_MAX
 #define BODY 0, 1048576

@@ -2,7 +2,7 @@
  *
  * F(M, kind, name, of, flags, min, max, doc) with M the message itself and the kinds of proto/message.h. `of`
  * names the message or enum of OBJECT, OBJECTS and ENUM fields, otherwise `none`. flags: REQ(uired),
- * OPT(ional), NUL(lable). min and max bound code points of STR, bytes of BIN, values of INT, items of lists;
+ * OPT(ional), NUL(lable), INN (internal: set by daemons, refused from outside). min and max bound code points of STR, bytes of BIN, values of INT, items of lists;
  * shorthands (proto/messages.c): ID = 1.., ANY = 0.., BODY = a text of at most 1 MiB. New fields are added at
  * the end and are optional: an older daemon ignores them, a newer one does without. */
 #ifndef MIRAI_PROTO_MESSAGES_DEF_H
@@ -285,15 +285,21 @@
 #define MIRAI_MESSAGE_group(F, M)                                                                            \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
     F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
-    F(M, INTS, members, none, OPT, 0, 10000, "ids of users; everyone is in the group `everyone`")
+    F(M, INTS, members, none, OPT, 0, 10000, "ids of users; everyone is in the group `everyone`")            \
+    F(M, STR, directory, none, OPT, 0, 400,                                                                  \
+      "group of the directory whose members belong to it: its DN or name")
 #define MIRAI_MESSAGE_group_page(F, M) F(M, OBJECTS, items, group, REQ, 0, 1000, "groups")
 #define MIRAI_MESSAGE_group_create(F, M)                                                                     \
     F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
-    F(M, INTS, members, none, OPT, 0, 10000, "ids of users")
+    F(M, INTS, members, none, OPT, 0, 10000, "ids of users")                                                 \
+    F(M, STR, directory, none, OPT, 0, 400,                                                                  \
+      "group of the directory whose members belong to it: its DN or name")
 #define MIRAI_MESSAGE_group_patch(F, M)                                                                      \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
     F(M, STR, name, none, OPT, 1, 100, "name, unique")                                                       \
-    F(M, INTS, members, none, OPT, 0, 10000, "ids of users: the whole new list")
+    F(M, INTS, members, none, OPT, 0, 10000, "ids of users: the whole new list")                             \
+    F(M, STR, directory, none, NUL, 0, 400,                                                                  \
+      "group of the directory whose members belong to it: its DN or name")
 
 /* ---------------------------------------------------------------- users, login, tokens */
 #define MIRAI_MESSAGE_user(F, M)                                                                             \
@@ -305,7 +311,11 @@
     F(M, BOOL, disabled, none, REQ, 0, 0, "may not log in")                                                  \
     F(M, TIME, created_at, none, REQ, 0, 0, "since when")                                                    \
     F(M, TIME, last_login_at, none, OPT, 0, 0, "last login")                                                 \
-    F(M, INTS, groups, none, OPT, 0, 1000, "groups")
+    F(M, INTS, groups, none, OPT, 0, 1000, "groups")                                                         \
+    F(M, ENUM, source, account_source, OPT, 0, 0, "where its password is checked")                           \
+    F(M, STR, directory_name, none, OPT, 0, 1000, "its name (DN) in the directory")                          \
+    F(M, BOOL, must_change_password, none, OPT, 0, 0, "the next login must set a new password")              \
+    F(M, BOOL, second_factor, none, OPT, 0, 0, "logs in with a one-time code too")
 #define MIRAI_MESSAGE_user_page(F, M)                                                                        \
     F(M, OBJECTS, items, user, REQ, 0, 200, "users by id") MIRAI_PAGE_OUT(F, M)
 #define MIRAI_MESSAGE_user_create(F, M)                                                                      \
@@ -313,24 +323,108 @@
     F(M, STR, password, none, REQ, 8, 1024, "password")                                                      \
     F(M, ENUM, role, role, REQ, 0, 0, "role")                                                                \
     F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
-    F(M, STR, email, none, OPT, 0, 254, "mail address")
+    F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
+    F(M, BOOL, must_change_password, none, OPT, 0, 0, "the first login must set a new password")
 #define MIRAI_MESSAGE_user_patch(F, M)                                                                       \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
     F(M, ENUM, role, role, OPT, 0, 0, "role")                                                                \
     F(M, BOOL, disabled, none, OPT, 0, 0, "may not log in; ends all sessions and tokens")                    \
     F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
     F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
-    F(M, STR, password, none, OPT, 8, 1024, "new password; ends all sessions")
+    F(M, STR, password, none, OPT, 8, 1024, "new password; ends all sessions")                               \
+    F(M, BOOL, must_change_password, none, OPT, 0, 0, "the next login must set a new password")              \
+    F(M, BOOL, second_factor, none, OPT, 0, 0, "only false: takes the second factor away, when it is lost")
 #define MIRAI_MESSAGE_password_change(F, M)                                                                  \
     F(M, STR, old_password, none, REQ, 1, 1024, "password in force")                                         \
     F(M, STR, new_password, none, REQ, 8, 1024, "new password; ends all other sessions")
+/* What the gateway adds to a login. */
+#define MIRAI_MESSAGE_session_client(F, M)                                                                   \
+    F(M, STR, agent, none, OPT, 0, 200, "User-Agent")                                                        \
+    F(M, BIN, ends, none, OPT, 32, 32, "SHA-256 of the session that the browser had and that ends now")      \
+    F(M, BOOL, held, none, OPT, 0, 0, "the gateway keeps the session: make none, give the identity")
 #define MIRAI_MESSAGE_login(F, M)                                                                            \
-    F(M, STR, name, none, REQ, 1, 100, "login name")                                                         \
-    F(M, STR, password, none, REQ, 1, 1024, "password")
+    F(M, STR, name, none, REQ, 1, 100, "login name: NAME, NAME@DOMAIN or DOMAIN\\NAME")                      \
+    F(M, STR, password, none, REQ, 1, 1024, "password")                                                      \
+    F(M, STR, otp, none, OPT, 6, 40, "one-time code or recovery code, when the account has a second factor") \
+    F(M, STR, new_password, none, OPT, 8, 1024, "when the account must change it")                           \
+    F(M, OBJECT, client, session_client, INN, 0, 0, "of the gateway")
 #define MIRAI_MESSAGE_login_result(F, M)                                                                     \
-    F(M, STR, token, none, REQ, 1, 100, "secret; shown once")                                                \
+    F(M, STR, token, none, OPT, 1, 100, "secret; shown once; absent when the gateway keeps the session")     \
     F(M, TIME, expires_at, none, REQ, 0, 0, "end of its life")                                               \
-    F(M, OBJECT, user, user, REQ, 0, 0, "who logged in")
+    F(M, OBJECT, user, user, REQ, 0, 0, "who logged in")                                                     \
+    F(M, INT, session_epoch, none, OPT, ANY, "rises when all sessions of the user end")
+/* A login that the directory has found good. */
+#define MIRAI_MESSAGE_directory_login(F, M)                                                                  \
+    F(M, STR, name, none, REQ, 1, 100, "login name as the directory spells it")                              \
+    F(M, STR, directory_name, none, REQ, 1, 1000, "DN")                                                      \
+    F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
+    F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
+    F(M, ENUM, role, role, REQ, 0, 0, "highest role that its groups give")                                   \
+    F(M, STRS, groups, none, OPT, 0, 1000, "DNs and names of its groups, nested ones too")                   \
+    F(M, STR, otp, none, OPT, 6, 40, "one-time code or recovery code")                                       \
+    F(M, OBJECT, client, session_client, OPT, 0, 0, "of the gateway")
+#define MIRAI_MESSAGE_account_name(F, M) F(M, STR, name, none, REQ, 1, 100, "login name")
+#define MIRAI_MESSAGE_account_place(F, M)                                                                    \
+    F(M, ENUM, source, account_source, REQ, 0, 0,                                                            \
+      "where its password is checked; none: there is no such account")
+#define MIRAI_MESSAGE_directory_claim(F, M)                                                                  \
+    F(M, TIME, before, none, REQ, 0, 0, "accounts that were last checked before this time")                  \
+    F(M, INT, limit, none, OPT, 1, 1000, "default 100")
+#define MIRAI_MESSAGE_directory_account(F, M)                                                                \
+    F(M, INT, id, none, REQ, ID, "user")                                                                     \
+    F(M, STR, name, none, REQ, 1, 100, "login name")                                                         \
+    F(M, STR, directory_name, none, REQ, 1, 1000, "DN")
+#define MIRAI_MESSAGE_directory_accounts(F, M)                                                               \
+    F(M, OBJECTS, items, directory_account, REQ, 0, 1000,                                                    \
+      "accounts with living sessions or tokens, longest unchecked first")
+/* What the directory says of an account now. */
+#define MIRAI_MESSAGE_directory_state(F, M)                                                                  \
+    F(M, INT, id, none, REQ, ID, "user")                                                                     \
+    F(M, ENUM, role, role, REQ, 0, 0,                                                                        \
+      "role that its groups give; none: gone, disabled, or in no group that gives one")                      \
+    F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
+    F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
+    F(M, STR, directory_name, none, OPT, 1, 1000, "DN")                                                      \
+    F(M, STRS, groups, none, OPT, 0, 1000, "DNs and names of its groups, nested ones too")
+/* A session that the gateway keeps: whose it is, and whether it still counts. */
+#define MIRAI_MESSAGE_held_session(F, M)                                                                     \
+    F(M, INT, user_id, none, REQ, ID, "user")                                                                \
+    F(M, INT, session_epoch, none, REQ, ANY, "of the login")                                                 \
+    F(M, INT, token_id, none, REQ, ID, "number of the session")                                              \
+    F(M, TIME, expires_at, none, REQ, 0, 0, "end of its life")
+#define MIRAI_MESSAGE_session(F, M)                                                                          \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, INT, user_id, none, REQ, ID, "whose it is")                                                         \
+    F(M, STR, user, none, OPT, 0, 100, "whose it is")                                                        \
+    F(M, TIME, created_at, none, REQ, 0, 0, "login")                                                         \
+    F(M, TIME, last_used_at, none, OPT, 0, 0, "last use, to the minute")                                     \
+    F(M, TIME, expires_at, none, REQ, 0, 0, "end of its life, used or not")                                  \
+    F(M, STR, address, none, OPT, 0, 64, "where it was opened from")                                         \
+    F(M, STR, agent, none, OPT, 0, 200, "User-Agent that opened it")                                         \
+    F(M, BOOL, current, none, OPT, 0, 0, "the one that asks")
+#define MIRAI_MESSAGE_session_list(F, M)                                                                     \
+    MIRAI_PAGE_IN(F, M)                                                                                      \
+    F(M, INT, user_id, none, OPT, ID, "of this user (Admin); default: one's own")
+#define MIRAI_MESSAGE_session_page(F, M)                                                                     \
+    F(M, OBJECTS, items, session, REQ, 0, 200, "living sessions") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_sessions_end(F, M)                                                                     \
+    F(M, INT, user_id, none, OPT, ID, "all of this user (Admin); default: one's own, but the one that asks")
+#define MIRAI_MESSAGE_sessions_ended(F, M)      F(M, INT, count, none, REQ, ANY, "sessions that ended")
+#define MIRAI_MESSAGE_second_factor_begin(F, M) F(M, STR, password, none, REQ, 1, 1024, "password in force")
+#define MIRAI_MESSAGE_second_factor_secret(F, M)                                                             \
+    F(M, STR, secret, none, REQ, 1, 100, "shared secret in base32 (RFC 6238); shown once")                   \
+    F(M, STR, uri, none, REQ, 1, 600, "otpauth:// URI for an authenticator app")
+#define MIRAI_MESSAGE_second_factor_confirm(F, M)                                                            \
+    F(M, STR, otp, none, REQ, 6, 10, "one-time code of the new secret")
+#define MIRAI_MESSAGE_recovery_codes(F, M)                                                                   \
+    F(M, STRS, codes, none, REQ, 1, 20, "each works once in place of a one-time code; shown once")
+#define MIRAI_MESSAGE_second_factor_end(F, M)                                                                \
+    F(M, STR, password, none, REQ, 1, 1024, "password in force")                                             \
+    F(M, STR, otp, none, REQ, 6, 40, "one-time code or recovery code")
+#define MIRAI_MESSAGE_hand_over(F, M)                                                                        \
+    F(M, INT, id, none, REQ, ID, "user who leaves")                                                          \
+    F(M, INT, to, none, REQ, ID, "user who becomes the owner of the articles")
+#define MIRAI_MESSAGE_handed_over(F, M) F(M, INT, articles, none, REQ, ANY, "articles that have a new owner")
 /* The gateway asks whom a secret belongs to; sha256 of the secret so that no secret travels. */
 #define MIRAI_MESSAGE_token_check(F, M) F(M, BIN, sha256, none, REQ, 32, 32, "SHA-256 of the secret")
 #define MIRAI_MESSAGE_identity(F, M)                                                                         \
@@ -341,7 +435,8 @@
     F(M, INTS, groups, none, OPT, 0, 1000, "groups, ascending")                                              \
     F(M, TIME, expires_at, none, OPT, 0, 0, "end of the token's life")                                       \
     F(M, INT, token_id, none, REQ, ID, "token")                                                              \
-    F(M, ENUM, kind, token_kind, REQ, 0, 0, "API token or browser session")
+    F(M, ENUM, kind, token_kind, REQ, 0, 0, "API token or browser session")                                  \
+    F(M, TIME, idle_at, none, OPT, 0, 0, "when a session ends that is not used")
 #define MIRAI_MESSAGE_token(F, M)                                                                            \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
     F(M, STR, name, none, REQ, 1, 100, "what it is for")                                                     \
@@ -381,6 +476,14 @@
     F(M, STR, action, none, OPT, 1, 60, "only this action")                                                  \
     F(M, TIME, after, none, OPT, 0, 0, "only after this time")                                               \
     F(M, TIME, before, none, OPT, 0, 0, "only before this time")
+/* What a daemon has seen and decided itself: failed directory logins, requests that were refused. */
+#define MIRAI_MESSAGE_audit_note(F, M)                                                                       \
+    F(M, STR, action, none, REQ, 1, 60, "such as auth.login")                                                \
+    F(M, STR, object, none, OPT, 0, 100, "on what, such as user/12")                                         \
+    F(M, STR, result, none, REQ, 1, 40, "error, or why")                                                     \
+    F(M, INT, user_id, none, OPT, 0, INT64_MAX, "who; 0: nobody known")                                      \
+    F(M, STR, name, none, OPT, 0, 100, "login name that was given")                                          \
+    F(M, INT, count, none, OPT, ID, "times, when several are noted as one; default 1")
 #define MIRAI_MESSAGE_audit_page(F, M)                                                                       \
     F(M, OBJECTS, items, audit_entry, REQ, 0, 200, "newest first") MIRAI_PAGE_OUT(F, M)
 #define MIRAI_MESSAGE_tally(F, M)                                                                            \
@@ -569,7 +672,28 @@
     X(user_create, "a new user")                                                                             \
     X(user_patch, "changes to a user")                                                                       \
     X(password_change, "one's own new password")                                                             \
+    X(session_client, "what the gateway adds to a login")                                                    \
     X(login, "name and password")                                                                            \
+    X(directory_login, "a login that the directory has found good")                                          \
+    X(account_name, "which account")                                                                         \
+    X(account_place, "where an account's password is checked")                                               \
+    X(directory_claim, "which accounts to check against the directory")                                      \
+    X(directory_account, "an account of the directory")                                                      \
+    X(directory_accounts, "accounts to check against the directory")                                         \
+    X(directory_state, "what the directory says of an account")                                              \
+    X(held_session, "a session that the gateway keeps")                                                      \
+    X(session, "a browser session, without its secret")                                                      \
+    X(session_list, "whose sessions")                                                                        \
+    X(session_page, "sessions")                                                                              \
+    X(sessions_end, "whose sessions to end")                                                                 \
+    X(sessions_ended, "sessions that ended")                                                                 \
+    X(second_factor_begin, "a wish for a second factor")                                                     \
+    X(second_factor_secret, "a new second factor")                                                           \
+    X(second_factor_confirm, "proof that the new second factor works")                                       \
+    X(recovery_codes, "codes for the day on which the second factor is lost")                                \
+    X(second_factor_end, "the second factor is no longer wanted")                                            \
+    X(hand_over, "articles that get a new owner")                                                            \
+    X(handed_over, "outcome of a hand-over")                                                                 \
     X(login_result, "a session")                                                                             \
     X(token_check, "which secret")                                                                           \
     X(identity, "who acts, and what may be read")                                                            \
@@ -579,6 +703,7 @@
     X(token_created, "a new API token with its secret")                                                      \
     X(audit_entry, "one line of the audit log")                                                              \
     X(audit_list, "which lines of the audit log")                                                            \
+    X(audit_note, "a line for the audit log")                                                                \
     X(audit_page, "a page of the audit log")                                                                 \
     X(tally, "a number of something")                                                                        \
     X(statistics, "figures of the knowledge base")                                                           \

@@ -67,9 +67,32 @@
     M(auth_login, "auth.login", WRITE, NONE, login, login_result, "name and password for a session")         \
     M(auth_logout, "auth.logout", WRITE, NONE, token_check, empty, "end a session")                          \
     M(auth_token, "auth.token", READ, NONE, token_check, identity, "whose secret is this")                   \
+    M(auth_place, "auth.place", READ, SYSTEM, account_name, account_place, "where a password is checked")    \
+    M(auth_directory, "auth.directory", WRITE, SYSTEM, directory_login, login_result,                        \
+      "a session for a login that the directory has found good")                                             \
+    M(auth_held, "auth.held", READ, SYSTEM, held_session, identity,                                          \
+      "who a session kept elsewhere belongs to")                                                             \
+    M(directory_claim, "directory.claim", WRITE, SYSTEM, directory_claim, directory_accounts,                \
+      "accounts that are due for a check against the directory; counts them as checked")                     \
+    M(directory_update, "directory.update", WRITE, SYSTEM, directory_state, empty,                           \
+      "what the directory says of an account now")                                                           \
+    M(session_list, "session.list", READ, VIEWER, session_list, session_page, "browser sessions")            \
+    M(session_delete, "session.delete", WRITE, VIEWER, by_id, empty, "end a session")                        \
+    M(session_end_all, "session.end_all", WRITE, VIEWER, sessions_end, sessions_ended,                       \
+      "end all sessions of a user")                                                                          \
+    M(second_factor_begin, "second_factor.begin", WRITE, VIEWER, second_factor_begin, second_factor_secret,  \
+      "make a secret for one-time codes (RFC 6238)")                                                         \
+    M(second_factor_confirm, "second_factor.confirm", WRITE, VIEWER, second_factor_confirm, recovery_codes,  \
+      "from now on logins need a one-time code")                                                             \
+    M(second_factor_end, "second_factor.end", WRITE, VIEWER, second_factor_end, empty,                       \
+      "logins need no one-time code any more")                                                               \
+    M(user_hand_over, "user.hand_over", WRITE, ADMIN, hand_over, handed_over,                                \
+      "give all articles of a user to another")                                                              \
     M(token_list, "token.list", READ, VIEWER, page_request, token_page, "one's own tokens (Admin: all)")     \
     M(token_create, "token.create", WRITE, VIEWER, token_create, token_created, "make an API token")         \
     M(token_delete, "token.delete", WRITE, VIEWER, by_id, empty, "revoke a token")                           \
+    M(audit_append, "audit.append", WRITE, SYSTEM, audit_note, empty,                                        \
+      "note what a daemon has decided itself")                                                               \
     M(audit_list, "audit.list", READ, ADMIN, audit_list, audit_page, "audit log")                            \
     M(statistics_get, "statistics.get", READ, VIEWER, empty, statistics, "figures")                          \
     M(changes_since, "changes.since", READ, SYSTEM, changes_since, changes, "change feed")                   \

@@ -138,6 +138,7 @@ static struct identity *identity_new(const struct mirai_identity *from)
     principal->user_id = from->user_id;
     principal->role = (enum mirai_role)from->role;
     principal->expires_at = identity->session ? 0 : from->expires_at;
+    principal->token_id = from->token_id;
     principal->spaces = (int64_t *)at;
     principal->spaces_len = from->spaces.count;
     at = (char *)h2o_memcpy(at, from->spaces.items, spaces) + spaces;

@@ -47,7 +47,8 @@ static enum place place_of(const struct route *route, const struct mirai_field *
     if (is_path_parameter(route, field->name)) {
         return IN_PATH;
     }
-    if (strcmp(field->name, "if_match") == 0 || strcmp(field->name, "sha256") == 0 ||
+    if ((field->flags & MIRAI_INTERNAL) != 0 || strcmp(field->name, "if_match") == 0 ||
+        strcmp(field->name, "sha256") == 0 ||
         ((route->flags & ROUTE_IN_BIN) != 0 && strcmp(field->name, "deleted") == 0) ||
         ((route->flags & ROUTE_ANY_BODY) != 0 && strcmp(field->name, "size") == 0)) {
         return IN_NOTHING;

@@ -45,6 +45,12 @@ const struct problem_text problem_texts[PROBLEM_COUNT] = {
                             "The request's headers are too large"},
     TEXT(CROSS_SITE) = {"cross-site", 403, "ほかのサイトからの操作は受け付けられません",
                         "Requests from other sites are refused"},
+    TEXT(CSRF) = {"csrf-token", 403, "X-CSRF-Token ヘッダーがないか、正しくありません",
+                  "The X-CSRF-Token header is missing or wrong"},
+    TEXT(SECOND_FACTOR) = {"second-factor-required", 401, "ワンタイムコードが必要です",
+                           "A one-time code is needed"},
+    TEXT(MUST_CHANGE_PASSWORD) = {"password-change-required", 403, "新しいパスワードの設定が必要です",
+                                  "A new password must be set"},
 };
 
 enum problem problem_of_error(int err)

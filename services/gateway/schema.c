@@ -91,10 +91,14 @@ void schema_of_message(const struct mirai_message *message, struct mirai_buf *js
     mirai_buf_append_json(json, mirai_str(message->doc));
     mirai_buf_append_str(json, MIRAI_STR(",\"properties\":{"));
     for (size_t i = 0; i < message->count; i++) {
-        mirai_buf_printf(json, "%s\"%s\":", i > 0 ? "," : "", message->fields[i].name);
-        schema_of_field(&message->fields[i], json);
+        if ((message->fields[i].flags & MIRAI_INTERNAL) == 0) {
+            mirai_buf_printf(json, "%s\"%s\":", first ? "" : ",", message->fields[i].name);
+            schema_of_field(&message->fields[i], json);
+            first = false;
+        }
     }
     mirai_buf_append_char(json, '}');
+    first = true;
     for (size_t i = 0; i < message->count; i++) {
         if ((message->fields[i].flags & MIRAI_REQUIRED) != 0) {
             mirai_buf_printf(json, "%s\"%s\"", first ? ",\"required\":[" : ",", message->fields[i].name);

@@ -26,6 +26,7 @@ static void test_round_trip(void **state)
                       .role = MIRAI_ROLE_ADMIN,
                       .name = MIRAI_STR("運用担当"),
                       .expires_at = INT64_C(1790000000000),
+                      .token_id = 77,
                       .spaces = spaces,
                       .spaces_len = 2,
                       .groups = groups,
@@ -42,6 +43,7 @@ static void test_round_trip(void **state)
     assert_int_equal(back.principal.role, MIRAI_ROLE_ADMIN);
     assert_str(back.principal.name, "運用担当");
     assert_int_equal(back.principal.expires_at, INT64_C(1790000000000));
+    assert_int_equal(back.principal.token_id, 77);
     assert_int_equal(back.principal.spaces_len, 2);
     assert_memory_equal(back.principal.spaces, spaces, sizeof(spaces));
     assert_int_equal(back.principal.groups_len, 2);

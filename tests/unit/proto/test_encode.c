@@ -217,7 +217,20 @@ static void assert_same(const struct mirai_message *message, const void *a, cons
 
 /* ------------------------------------------------------------------ tests */
 
-/* As bytes between daemons, and as JSON through the gateway: both ways the content is the same. */
+/* The bits of the fields that only daemons may set. */
+static uint64_t internal_bits(const struct mirai_message *message)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < message->count; i++) {
+        if ((message->fields[i].flags & MIRAI_INTERNAL) != 0) {
+            bits |= UINT64_C(1) << i;
+        }
+    }
+    return bits;
+}
+
+/* As bytes between daemons, and as JSON through the gateway: both ways the content is the same, but for what
+ * only daemons may set. */
 static void round_trip(struct generator *g, const struct mirai_message *message)
 {
     struct mirai_buf mp = {0}, json = {0}, from_json = {0};
@@ -225,7 +238,22 @@ static void round_trip(struct generator *g, const struct mirai_message *message)
     void *in = mirai_arena_alloc(&g->arena, message->size);
     void *out = mirai_arena_alloc(&g->arena, message->size);
     fill(g, message, in);
+    struct mirai_message_head *head = in;
+    uint64_t internal = head->present & internal_bits(message);
     mirai_message_encode(message, in, &mp);
+    assert_int_equal(mirai_message_decode(message, mirai_buf_str(&mp), MIRAI_INNER, &g->arena, out, &faults),
+                     0);
+    assert_same(message, in, out);
+    if (internal != 0) {
+        assert_int_equal(
+            mirai_message_decode(message, mirai_buf_str(&mp), MIRAI_EDGE, &g->arena, out, &faults),
+            MIRAI_E_UNPROCESSABLE);
+        assert_string_equal(faults.list[0].problem, "unknown-field");
+        faults.count = 0;
+        head->present &= ~internal;
+        mp.len = 0;
+        mirai_message_encode(message, in, &mp);
+    }
     int err = mirai_message_decode(message, mirai_buf_str(&mp), MIRAI_EDGE, &g->arena, out, &faults);
     if (err != 0) {
         fail_msg("%s: %s %s", message->name, faults.list[0].path, faults.list[0].problem);
