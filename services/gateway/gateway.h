@@ -109,7 +109,7 @@ struct exchange {
     void *state;                        /* the handler's */
     uint64_t started_us;
     struct mirai_context context; /* principal, locale, deadline, trace of the calls */
-    struct identity *identity;    /* auth.c's, counted: what context.principal points into */
+    struct identity *identity;    /* identity/auth.c's, counted: what context.principal points into */
     struct mirai_str secret;      /* the client's token */
     bool by_cookie;               /* the token came from the session cookie */
     bool by_session;              /* the token is a session's, not an API token */
@@ -231,8 +231,8 @@ void handle_rpc(struct exchange *exchange); /* forward.c */
 /* The params of a call from path, query, headers and JSON body, encoded into loop->params. 0, or an error
  * that was answered. */
 int forward_params(struct exchange *exchange, const struct mirai_message *message);
-void handle_login(struct exchange *exchange); /* session.c */
-void handle_logout(struct exchange *exchange);
+void handle_login(struct exchange *exchange);    /* identity/login.c */
+void handle_logout(struct exchange *exchange);   /* identity/session.c */
 void handle_render(struct exchange *exchange);   /* render.c */
 void handle_upload(struct exchange *exchange);   /* upload.c */
 void handle_download(struct exchange *exchange); /* download.c */
@@ -241,6 +241,10 @@ void handle_ready(struct exchange *exchange);
 void handle_status(struct exchange *exchange);
 void handle_openapi(struct exchange *exchange); /* openapi.c */
 void handle_page(struct exchange *exchange);    /* static.c */
+
+/* Answer a login: the daemon's reply to auth.login or auth.directory becomes the session cookie, or the error.
+ */
+void session_opened(struct exchange *exchange, const struct mirai_rpc_reply *reply);
 
 /* Prepared once at start. cookie: name of the session's cookie. */
 void openapi_init(struct mirai_str cookie);
@@ -253,7 +257,7 @@ struct mirai_pool *render_pool_new(uv_loop_t *loop);
 /* Markdown as safe HTML, zero-terminated; free() it. Any thread; one text at a time. */
 char *render_html(struct mirai_str markdown);
 
-/* ------------------------------------------------------------------ auth.c */
+/* ------------------------------------------------------------------ identity/auth.c */
 
 struct auth_cache *auth_cache_new(void);
 void auth_cache_free(struct auth_cache *cache);

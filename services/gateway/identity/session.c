@@ -3,7 +3,7 @@
 
 #include <sodium.h>
 
-/* Log in and out of the browser's session: the token travels in a cookie that scripts cannot read. */
+/* The browser's session: its token travels in a cookie that scripts cannot read. */
 
 static void set_cookie(struct exchange *exchange, struct mirai_str token, int64_t seconds)
 {
@@ -15,9 +15,8 @@ static void set_cookie(struct exchange *exchange, struct mirai_str token, int64_
     mirai_buf_free(&cookie);
 }
 
-static void on_login(void *data, const struct mirai_rpc_reply *reply)
+void session_opened(struct exchange *exchange, const struct mirai_rpc_reply *reply)
 {
-    struct exchange *exchange = exchange_called(data);
     struct gateway_loop *loop = exchange->loop;
     struct mirai_login_result result;
     struct mirai_str user, expires_at;
@@ -43,38 +42,6 @@ static void on_login(void *data, const struct mirai_rpc_reply *reply)
     mirai_mp_write_cstr(&loop->params, "expires_at");
     mirai_buf_append_str(&loop->params, expires_at);
     response_json(exchange, 201, mirai_buf_str(&loop->params), RESPONSE_NO_STORE);
-}
-
-/* A login from another site would put the victim into the attacker's account. Programs send neither header.
- */
-static bool is_cross_site_login(const struct exchange *exchange)
-{
-    struct mirai_str site = exchange_header_by_name(exchange, "sec-fetch-site");
-    struct mirai_str origin = exchange_header_by_name(exchange, "origin");
-    struct mirai_str host = {exchange->req->authority.base, exchange->req->authority.len};
-    return (site.len > 0 || origin.len > 0) && !header_same_origin(site, origin, host);
-}
-
-void handle_login(struct exchange *exchange)
-{
-    struct mirai_buf *params = &exchange->loop->params;
-    struct mirai_faults faults = {.count = 0};
-    struct mirai_str type = header_media_type(exchange_header(exchange, H2O_TOKEN_CONTENT_TYPE));
-    if (is_cross_site_login(exchange)) {
-        response_problem(exchange, PROBLEM_CROSS_SITE, NULL, (struct mirai_str){0});
-        return;
-    }
-    params->len = 0;
-    int err =
-        header_is(type, "application/json")
-            ? mirai_message_from_json(&mirai_message_login, exchange_body(exchange), NULL, params, &faults)
-            : MIRAI_E_MEDIA_TYPE;
-    if (err != 0) {
-        response_fault(exchange, err, &faults);
-        return;
-    }
-    exchange_call(exchange, MIRAI_METHOD_ID_auth_login, mirai_buf_str(params), on_login);
-    sodium_memzero(params->data, params->len); /* the password is not needed any more */
 }
 
 static void on_logout(void *data, const struct mirai_rpc_reply *reply)
