@@ -9,6 +9,7 @@
 #include "services/knowledge-store/feed.h"
 #include "services/knowledge-store/feedback.h"
 #include "services/knowledge-store/groups.h"
+#include "services/knowledge-store/hand_over.h"
 #include "services/knowledge-store/identity.h"
 #include "services/knowledge-store/op.h"
 #include "services/knowledge-store/relations.h"
@@ -106,6 +107,7 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
                                               {OP_PASSWORD, users_patch_hash},
                                               {OP_WRITE, users_patch}},
                                     .flags = OP_SECRET_PARAMS},
+    [MIRAI_METHOD_ID_user_hand_over] = {ON(WRITE, hand_over)},
     [MIRAI_METHOD_ID_user_password] = {.steps = {{OP_READ, auth_password_find},
                                                  {OP_PASSWORD, auth_password_change},
                                                  {OP_WRITE, auth_password}},

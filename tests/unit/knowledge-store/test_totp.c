@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -32,6 +33,27 @@ static void codes_are_those_of_rfc_6238(void **state)
         int64_t now_ms = rows[i].seconds * 1000;
         assert_int_equal(totp_code(secret, (uint64_t)(now_ms / TOTP_STEP_MS)), rows[i].code);
         assert_int_equal(totp_step(secret, now_ms, 0, rows[i].code), now_ms / TOTP_STEP_MS);
+    }
+}
+
+/* Another implementation, at random times with random secrets. */
+static void codes_are_those_of_oathtool(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        unsigned char random[TOTP_SECRET_SIZE];
+        char text[TOTP_BASE32_SIZE], command[200], answer[32] = "";
+        int64_t seconds = (int64_t)randombytes_uniform(2000000000);
+        randombytes_buf(random, sizeof(random));
+        totp_base32(text, random);
+        snprintf(command, sizeof(command), "TZ=UTC oathtool --totp --base32 --now '@%lld' %s",
+                 (long long)seconds, text);
+        FILE *oathtool = popen(command, "r");
+        assert_non_null(oathtool);
+        assert_non_null(fgets(answer, sizeof(answer), oathtool));
+        assert_int_equal(pclose(oathtool), 0);
+        assert_int_equal(strtol(answer, NULL, 10),
+                         totp_code(random, (uint64_t)seconds * 1000 / TOTP_STEP_MS));
     }
 }
 
@@ -109,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_are_those_of_rfc_4226),
         cmocka_unit_test(codes_are_those_of_rfc_6238),
+        cmocka_unit_test(codes_are_those_of_oathtool),
         cmocka_unit_test(a_code_counts_one_step_early_and_late_and_once),
         cmocka_unit_test(six_digits_are_a_code),
         cmocka_unit_test(secrets_are_written_in_base32),
