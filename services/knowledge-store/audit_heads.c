@@ -16,6 +16,7 @@
 
 #define SEED_DIGITS   ((size_t)2 * crypto_sign_SEEDBYTES)
 #define HEAD_FILE_MAX 4096
+#define FIRST_MS      1000 /* after the start */
 
 /* A head that was signed, as text. */
 struct head {
@@ -286,7 +287,7 @@ void audit_heads_start(struct audit_heads *heads)
     uv_timer_init(heads->store->loop, &heads->timer);
     heads->timer.data = heads;
     heads->started = true;
-    uv_timer_start(&heads->timer, on_timer, period, period);
+    uv_timer_start(&heads->timer, on_timer, FIRST_MS, period);
 }
 
 void audit_heads_stop(struct audit_heads *heads)
