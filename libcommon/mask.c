@@ -282,10 +282,22 @@ static bool is_domain(struct mirai_str text, size_t at)
 
 static bool ends_authority(char c)
 {
-    return is_space(c) || strchr("/?#\"'<>`", c) != NULL; /* also '\0' */
+    switch (c) {
+    case '/':
+    case '?':
+    case '#':
+    case '"':
+    case '\'':
+    case '<':
+    case '>':
+    case '`':
+        return true;
+    default:
+        return c >= 0 && c <= ' ';
+    }
 }
 
-#define USERINFO_MAX 512
+#define USERINFO_MAX 256
 #define TOKEN_BYTES  20 /* a name without a password that is as long as this is a token */
 
 /* scheme://user:password@host. Only for the first '@' of an authority: the last one ends the password. */

@@ -1,8 +1,9 @@
 /* What is masked in a text, and what must stay readable because people search logs for it. */
 #include "libcommon/mask.h"
 
-#include "libcommon/time.h"
 #include "tests/unit/libcommon/test.h"
+
+#include <time.h>
 
 #define JWT  "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 #define T43  "q3Zt0w-8Hq_Vb2N4xR7yLk5PmJ1sD6fGhA9cEuTiOoK"
@@ -242,9 +243,14 @@ static void test_time_is_bounded(void **state)
         while (text.len < 100000) {
             mirai_buf_append_str(&text, mirai_str(units[i]));
         }
-        uint64_t begin = mirai_monotonic_ms();
+        clock_t begin = clock();
         mirai_mask(mirai_buf_str(&text), &out);
-        assert_true(mirai_monotonic_ms() - begin < 1000);
+        double seconds =
+            (double)(clock() - begin) / CLOCKS_PER_SEC; /* of the processor: others are busy, too */
+        if (seconds >= 1) {
+            print_error("\"%s\" again and again: %.1f s\n", units[i], seconds);
+        }
+        assert_true(seconds < 1);
         mirai_buf_free(&text);
         mirai_buf_free(&out);
     }
