@@ -2,7 +2,8 @@
 #ifndef MIRAI_CONFIG_TABLE_H
 #define MIRAI_CONFIG_TABLE_H
 
-/* S(KEY, default, flags, help)            string; flags: 0 or MIRAI_CONFIG_SECRET (also read from MIRAI_KEY_FILE)
+/* S(KEY, default, flags, help)            string; flags: 0 or MIRAI_CONFIG_SECRET (also read from MIRAI_KEY_FILE;
+ *                                         may be sealed, see libcommon/sealed.h)
  * I(KEY, default, min, max, unit, help)   integer
  * B(KEY, default, help)                   boolean: true|false|1|0|yes|no|on|off
  * E(KEY, default, "a|b|c", help)          one of a list
@@ -70,6 +71,8 @@
     I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \
     I(BACKUP_KEEP_WEEKS, 52, 1, 1040, "weeks", "how long weekly snapshots are kept")                         \
     A(METRICS_LISTEN, "127.0.0.1:9464", "address and port of the Prometheus exposition")                     \
+    S(SECRET_KEY_FILE, "/etc/mirai/secret.key", 0,                                                           \
+      "file with the key that opens values of secrets that begin with sealed: (miraictl secret init)")       \
     S(METRICS_TOKEN, "", MIRAI_CONFIG_SECRET, "bearer token that a scraper must send; empty: none")          \
     S(TOKEN, "", MIRAI_CONFIG_SECRET, "API token that miraictl acts with; empty: the operator of this host")
 

@@ -4,7 +4,7 @@ _miraictl() {
   local name=${COMP_WORDS[1]} words='' options='' values='' files='' found=1
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'run status import export search user token tag audit reindex backup restore log-level config completion help --help --version' -- "$current"))
+    COMPREPLY=($(compgen -W 'run status import export search user token tag audit reindex backup restore log-level secret config completion help --help --version' -- "$current"))
     return
   fi
   case $name in
@@ -13,6 +13,7 @@ _miraictl() {
       tag) words='list ' ;;
       audit) words='list verify export heads key ' ;;
       backup) words='now list verify ' ;;
+      secret) words='init seal rotate ' ;;
       config) words='show help check ' ;;
       completion) words='bash ' ;;
   esac
@@ -85,6 +86,9 @@ _miraictl() {
     'backup verify') options='--json --help' ;;
     'restore') options='--json --help --yes --cancel' ;;
     'log-level') options='--json --help' ;;
+    'secret init') options='--json --help' ;;
+    'secret seal') options='--json --help' ;;
+    'secret rotate') options='--json --help' ;;
     'config show') options='--json --help' ;;
     'config help') options='--json --help --markdown' ;;
     'config check') options='--json --help' ;;
