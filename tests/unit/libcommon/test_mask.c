@@ -153,7 +153,7 @@ static const char *const negatives[] = {
     "------ BEGIN",
     "mkt_total",
     "mkt_short-one",
-    "xmkt_" T43,
+    ("xmkt_" T43),
     "AKIASHORT",
     "AKIAIOSFODNN7EXAMPLEX",
     "tokens=3",
@@ -217,7 +217,7 @@ static void test_surroundings(void **state)
         {"", ""}, {"前の文。", "。後の文"}, {"a ", " b"}, {"(", ")"}, {"\n", "\n"}, {"🗾", "🗾"}};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(around); i++) {
-        static const char *const secrets[] = {JWT, "mkt_" T43, "4111111111111111", "5555 5555 5555 4444",
+        static const char *const secrets[] = {JWT, ("mkt_" T43), "4111111111111111", "5555 5555 5555 4444",
                                               "redis://:topsecret@h"};
         for (size_t j = 0; j < ARRAY_LEN(secrets); j++) {
             struct mirai_buf text = {0}, out = {0};
