@@ -2,6 +2,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/csrf.h"
 
 #include <openssl/crypto.h>
 #include <sodium.h>
@@ -251,7 +252,7 @@ static void ask_store(struct exchange *exchange)
     exchange->context.deadline_ms = deadline_ms;
 }
 
-/* Find the session cookie; HTTP/2 clients may send one header for each cookie (RFC 9113 §8.2.3). */
+/* HTTP/2 clients may send one header for each cookie (RFC 9113 §8.2.3). */
 static bool find_cookie(struct exchange *exchange)
 {
     const h2o_headers_t *headers = &exchange->req->headers;
@@ -264,13 +265,26 @@ static bool find_cookie(struct exchange *exchange)
     return false;
 }
 
-static bool is_cross_site(const struct exchange *exchange)
+static bool is_same_origin(const struct exchange *exchange)
 {
-    return exchange->route->method != ROUTE_GET &&
-           !header_same_origin(
-               exchange_header_by_name(exchange, "sec-fetch-site"),
-               exchange_header_by_name(exchange, "origin"),
-               (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
+    return header_same_origin(
+        exchange_header_by_name(exchange, "sec-fetch-site"), exchange_header_by_name(exchange, "origin"),
+        (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
+}
+
+/* A cookie comes along with whatever makes a browser send a request: what changes something must show that a page of
+ * ours sent it, twice over. */
+static enum problem check_forgery(const struct exchange *exchange)
+{
+    if (exchange->route->method == ROUTE_GET) {
+        return PROBLEM_NONE;
+    }
+    if (!is_same_origin(exchange)) {
+        return PROBLEM_CROSS_SITE;
+    }
+    return csrf_token_valid(exchange->secret, exchange_header_by_name(exchange, "x-csrf-token"))
+               ? PROBLEM_NONE
+               : PROBLEM_CSRF;
 }
 
 /* SHA-256 of the exchange's secret. */
@@ -284,6 +298,15 @@ static void digest_secret(struct exchange *exchange)
         cache->secret_len = secret.len;
     }
     memcpy(exchange->digest, cache->digest, sizeof(exchange->digest));
+}
+
+bool auth_find_cookie(struct exchange *exchange)
+{
+    if (!find_cookie(exchange)) {
+        return false;
+    }
+    digest_secret(exchange);
+    return true;
 }
 
 void auth_check(struct exchange *exchange)
@@ -300,8 +323,9 @@ void auth_check(struct exchange *exchange)
             refuse(exchange, PROBLEM_UNAUTHENTICATED);
             return;
         }
-        if (is_cross_site(exchange)) {
-            refuse(exchange, PROBLEM_CROSS_SITE);
+        enum problem forged = check_forgery(exchange);
+        if (forged != PROBLEM_NONE) {
+            refuse(exchange, forged);
             return;
         }
     }
