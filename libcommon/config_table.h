@@ -44,6 +44,9 @@
     I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \
     I(AUTH_CACHE_MS, 500, 0, 10000, "ms",                                                                    \
       "how long a verified token is trusted without asking the store again")                                 \
+    S(CORS_ORIGINS, "", 0,                                                                                   \
+      "origins whose pages may call the API with a bearer token, https://HOST[:PORT], comma-separated; "     \
+      "empty: none")                                                                                         \
     I(GATEWAY_CACHE_BYTES, 8388608, 0, 1073741824, "bytes",                                                  \
       "answers that a gateway keeps and gives again while the store says that nothing has changed")          \
     I(SESSION_HOURS, 12, 1, 720, "hours", "lifetime of a browser login")                                     \

@@ -1,5 +1,6 @@
 #include "libcommon/log.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/cors.h"
 
 /* ------------------------------------------------------------------ headers */
 
@@ -65,6 +66,7 @@ static void put_common(h2o_req_t *req, struct mirai_str id, enum response_cache 
     if (!is_local_host(req->authority)) {
         PUT_TOKEN(req, H2O_TOKEN_STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
     }
+    cors_headers(req);
 }
 
 void response_common_headers(struct exchange *exchange, enum response_cache cache, bool page)
@@ -325,9 +327,11 @@ void response_not_allowed(struct exchange *exchange, unsigned methods)
         }
     }
     mirai_buf_append_str(&allow, MIRAI_STR("OPTIONS"));
-    response_header(exchange, H2O_TOKEN_ALLOW, exchange_keep(exchange, mirai_buf_str(&allow)));
+    struct mirai_str names = exchange_keep(exchange, mirai_buf_str(&allow));
     mirai_buf_free(&allow);
+    response_header(exchange, H2O_TOKEN_ALLOW, names);
     if (h2o_memis(exchange->req->method.base, exchange->req->method.len, H2O_STRLIT("OPTIONS"))) {
+        cors_preflight(exchange->req, names);
         response_empty(exchange, 204, RESPONSE_NO_STORE);
     } else {
         response_problem(exchange, PROBLEM_METHOD, NULL, (struct mirai_str){0});
