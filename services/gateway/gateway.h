@@ -115,6 +115,9 @@ struct exchange {
     bool by_session;              /* the token is a session's, not an API token */
     bool is_head;
     bool answered;
+    bool access_vouched;        /* identity was asked for under access_stamp */
+    unsigned access_generation; /* and under this generation */
+    uint64_t access_stamp;
     int64_t kept_id;     /* the answer may be kept as this object's, 0: it may not */
     uint64_t kept_stamp; /* under this stamp */
     struct target target;
@@ -276,6 +279,12 @@ bool auth_find_cookie(struct exchange *exchange);
 const unsigned char *auth_rights(const struct exchange *exchange);
 /* Tokens, users, groups or spaces have changed: forget who may do what. */
 void auth_changed(struct gateway *gateway);
+
+/* ------------------------------------------------------------------ vouch.c */
+
+/* Whether loop->stamps can be trusted now: their publisher lives, and it is the store that would be asked. now_ms =
+ * mirai_monotonic_ms(). */
+bool vouch_usable(struct gateway_loop *loop, uint64_t now_ms);
 
 /* ------------------------------------------------------------------ kept.c */
 
