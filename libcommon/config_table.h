@@ -51,9 +51,12 @@
     I(GATEWAY_CACHE_BYTES, 8388608, 0, 1073741824, "bytes",                                                  \
       "answers that a gateway keeps and gives again while the store says that nothing has changed")          \
     I(SESSION_HOURS, 12, 1, 720, "hours", "lifetime of a browser login")                                     \
+    I(SESSION_IDLE_MINUTES, 60, 0, 43200, "minutes",                                                         \
+      "a browser login ends when it is not used for as long; 0: never")                                      \
     I(STORE_READERS, 2, 1, 64, "threads", "read-only database connections")                                  \
     I(STORE_CACHE_BYTES, 8388608, 0, 1073741824, "bytes", "encoded articles kept in memory")                 \
     I(STORE_GROUP_MAX, 256, 1, 4096, "writes", "writes in one transaction")                                  \
+    I(PASSWORD_MIN_LENGTH, 8, 8, 64, "characters", "shortest password (NIST SP 800-63B)")                    \
     I(PASSWORD_MEMORY_KIB, 19456, 8192, 1048576, "KiB", "Argon2id memory for one password hash")             \
     I(PASSWORD_PASSES, 2, 1, 16, "passes", "Argon2id passes")                                                \
     I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")   \

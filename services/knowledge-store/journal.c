@@ -21,7 +21,7 @@ static struct mirai_str trace_id(struct mirai_str traceparent)
 
 int journal_audit(struct op *op, int result)
 {
-    if ((op->method->flags & OP_NO_AUDIT) != 0) {
+    if ((op->method->flags & OP_NO_AUDIT) != 0 || op->unaudited) {
         return 0;
     }
     return db_exec(op->db,
