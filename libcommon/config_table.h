@@ -43,7 +43,11 @@
       "longest time to receive a request's head or the next part of its body")                               \
     I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \
     I(AUTH_CACHE_MS, 500, 0, 10000, "ms",                                                                    \
-      "how long a verified token is trusted without asking the store again")                                 \
+      "how long a verified token or session is trusted without asking the store again, where its stamps do " \
+      "not say that nothing has changed (another host); 0: always ask")                                 \
+    S(CORS_ORIGINS, "", 0,                                                                                   \
+      "origins whose pages may call the API with a bearer token, https://HOST[:PORT], comma-separated; "     \
+      "empty: none")                                                                                         \
     I(GATEWAY_CACHE_BYTES, 8388608, 0, 1073741824, "bytes",                                                  \
       "answers that a gateway keeps and gives again while the store says that nothing has changed")          \
     I(SESSION_HOURS, 12, 1, 720, "hours", "lifetime of a browser login")                                     \

@@ -2,6 +2,7 @@
 #include "libcommon/log.h"
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/cors.h"
 
 #include <sodium.h>
 
@@ -72,6 +73,7 @@ static int start(struct mirai_runtime *runtime)
         mirai_log(ERROR, "the route table is broken");
         return MIRAI_E_INTERNAL;
     }
+    cors_init(mirai_str(mirai_config_str(MIRAI_CONFIG_CORS_ORIGINS)));
     configure_http();
     traffic_init(&gateway);
     openapi_init(gateway.settings.cookie);

@@ -291,11 +291,13 @@ class Stack:
         return path.read_text().strip()
 
     def login(self, name, password):
-        """Log in; returns the client with its session cookie in `cookie`."""
+        """Log in; returns the client with its session cookie in `cookie`, and in `own` the headers with which the page of
+        this installation sends its requests."""
         client = self.client(None)
         answer = client.post("/api/v1/session", {"name": name, "password": password})
         assert answer.status == 201, answer
         client.cookie = answer.headers["Set-Cookie"].split(";")[0]
+        client.own = {"Cookie": client.cookie, "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": answer.json["csrf_token"]}
         return client
 
     # ---------------------------------------------------------------- tools

@@ -19,6 +19,31 @@ static bool is_cross_site_login(const struct exchange *exchange)
     return (site.len > 0 || origin.len > 0) && !header_same_origin(site, origin, host);
 }
 
+/* The credentials, and what the gateway adds, as the parameters of the call. 0 or an error for the client. */
+static int make_params(struct exchange *exchange, struct mirai_faults *faults)
+{
+    struct mirai_buf given = {0};
+    struct mirai_buf *params = &exchange->loop->params;
+    struct mirai_login login;
+    int err = mirai_message_from_json(&mirai_message_login, exchange_body(exchange), NULL, &given, faults);
+    if (err == 0) {
+        err = mirai_message_decode(&mirai_message_login, mirai_buf_str(&given), MIRAI_INNER,
+                                   &exchange->loop->arena, &login, NULL);
+    }
+    if (err == 0) {
+        session_client(exchange, &login.client);
+        mirai_mark(login, &login, client);
+        params->len = 0;
+        mirai_message_encode(&mirai_message_login, &login, params);
+    }
+    mirai_arena_free(&exchange->loop->arena);
+    if (given.data != NULL) {
+        sodium_memzero(given.data, given.cap);
+    }
+    mirai_buf_free(&given);
+    return err;
+}
+
 void handle_login(struct exchange *exchange)
 {
     struct mirai_buf *params = &exchange->loop->params;
@@ -28,11 +53,7 @@ void handle_login(struct exchange *exchange)
         response_problem(exchange, PROBLEM_CROSS_SITE, NULL, (struct mirai_str){0});
         return;
     }
-    params->len = 0;
-    int err =
-        header_is(type, "application/json")
-            ? mirai_message_from_json(&mirai_message_login, exchange_body(exchange), NULL, params, &faults)
-            : MIRAI_E_MEDIA_TYPE;
+    int err = header_is(type, "application/json") ? make_params(exchange, &faults) : MIRAI_E_MEDIA_TYPE;
     if (err != 0) {
         response_fault(exchange, err, &faults);
         return;

@@ -13,7 +13,10 @@
 
 /* One try to reach one address. Closing it takes a turn of the loop, so it lives apart from the stream. */
 struct attempt {
-    uv_tcp_t tcp;
+    union {
+        uv_tcp_t tcp;
+        uv_pipe_t pipe; /* port 0 */
+    };
     uv_connect_t connect;
     struct stream *stream; /* NULL: given up */
     char buffer[READ_SIZE];
@@ -351,7 +354,9 @@ static void on_connect(uv_connect_t *connect, int status)
         try_next(stream, NULL, status);
         return;
     }
-    uv_tcp_nodelay(&stream->attempt->tcp, 1);
+    if (stream->options.port != 0) {
+        uv_tcp_nodelay(&stream->attempt->tcp, 1);
+    }
     if (stream->options.tls != NULL && !stream->options.tls_later) {
         stream_start_tls(stream);
     } else {
@@ -360,14 +365,31 @@ static void on_connect(uv_connect_t *connect, int status)
     }
 }
 
-static int try_address(struct stream *stream, const struct sockaddr *address)
+static struct attempt *attempt_new(struct stream *stream)
 {
     struct attempt *attempt = mirai_alloc(sizeof(*attempt));
-    uv_tcp_init(stream->options.loop, &attempt->tcp);
-    attempt->tcp.data = attempt;
+    if (stream->options.port == 0) {
+        uv_pipe_init(stream->options.loop, &attempt->pipe, 0);
+        attempt->pipe.data = attempt;
+    } else {
+        uv_tcp_init(stream->options.loop, &attempt->tcp);
+        attempt->tcp.data = attempt;
+    }
     attempt->connect.data = attempt;
     attempt->stream = stream;
     stream->attempt = attempt;
+    return attempt;
+}
+
+static void try_path(struct stream *stream)
+{
+    struct attempt *attempt = attempt_new(stream);
+    uv_pipe_connect(&attempt->connect, &attempt->pipe, stream->host, on_connect);
+}
+
+static int try_address(struct stream *stream, const struct sockaddr *address)
+{
+    struct attempt *attempt = attempt_new(stream);
     int err = uv_tcp_connect(&attempt->connect, &attempt->tcp, address, on_connect);
     if (err != 0) {
         give_up_attempt(stream);
@@ -414,6 +436,10 @@ static void find_host(struct stream *stream)
     struct sockaddr_storage address;
     char port[8];
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    if (stream->options.port == 0) {
+        try_path(stream);
+        return;
+    }
     snprintf(port, sizeof(port), "%d", stream->options.port);
     if (uv_ip4_addr(stream->host, stream->options.port, (struct sockaddr_in *)&address) == 0 ||
         uv_ip6_addr(stream->host, stream->options.port, (struct sockaddr_in6 *)&address) == 0) {

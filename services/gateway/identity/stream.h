@@ -23,10 +23,10 @@ struct stream;
 struct stream_options {
     uv_loop_t *loop;
     struct mirai_str host; /* name or address (IPv6 without brackets); the certificate must be for it */
-    int port;
-    SSL_CTX *tls;         /* NULL: plaintext; the stream counts itself a reference */
-    bool tls_later;       /* begin in plaintext, stream_start_tls() follows */
-    uint64_t deadline_ms; /* mirai_monotonic_ms() at which it ends; 0: none. See stream_set_deadline() */
+    int port;              /* 0: host is the path of a UNIX socket, at most 107 bytes */
+    SSL_CTX *tls;          /* NULL: plaintext; the stream counts itself a reference */
+    bool tls_later;        /* begin in plaintext, stream_start_tls() follows */
+    uint64_t deadline_ms;  /* mirai_monotonic_ms() at which it ends; 0: none. See stream_set_deadline() */
     /* It can be written to: connected, and its peer verified unless TLS comes later; then once more after
      * stream_start_tls(). */
     void (*ready)(void *data);
