@@ -44,7 +44,7 @@
     I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \
     I(AUTH_CACHE_MS, 500, 0, 10000, "ms",                                                                    \
       "how long a verified token or session is trusted without asking the store again, where its stamps do " \
-      "not say that nothing has changed (another host); 0: always ask")                                 \
+      "not say that nothing has changed (another host); 0: always ask")                                      \
     S(CORS_ORIGINS, "", 0,                                                                                   \
       "origins whose pages may call the API with a bearer token, https://HOST[:PORT], comma-separated; "     \
       "empty: none")                                                                                         \

@@ -36,6 +36,8 @@ struct gateway_settings {
     uint64_t request_timeout_ms;
     uint64_t idle_timeout_ms;
     uint64_t drain_ms;
+    uint64_t login_failure_ms;
+    uint64_t directory_check_ms;
     struct mirai_str locale; /* "ja" or "en" */
     struct mirai_str cookie; /* name of the session cookie */
 };
@@ -59,12 +61,16 @@ struct gateway {
     _Atomic unsigned access_generation; /* counts changes of tokens, users, groups, spaces: caches of an older
                                            one are void */
     struct tls *tls;
+    struct directory_settings *directory; /* NULL: none is configured */
     struct {
         struct mirai_counter *kept_hits, *kept_misses;
     } metrics;
 };
 
 struct auth_cache;
+struct directory;
+struct directory_settings;
+struct recheck;
 
 /* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
  * locked. */
@@ -90,6 +96,8 @@ struct gateway_loop {
     struct auth_cache *auth;
     struct answers *answers;
     struct mirai_pool *renderers;
+    struct directory *directory; /* NULL: none */
+    struct recheck *recheck;     /* on the first loop only */
     struct mirai_stamps *stamps; /* the store's; NULL: none that could be used */
     uint64_t stamps_due_ms;      /* when to look for them again */
     struct mirai_arena arena;    /* lists of parameters; emptied after each use */

@@ -1,6 +1,7 @@
 #include "services/gateway/identity/directory.h"
 
 #include "libcommon/log.h"
+#include "libcommon/metrics.h"
 #include "libcommon/time.h"
 #include "services/gateway/identity/directory_internal.h"
 
@@ -60,6 +61,23 @@ const char *directory_outcome_slug(enum directory_outcome outcome)
 #undef DIRECTORY_OUTCOME_SLUG
     };
     return slugs[outcome];
+}
+
+static struct mirai_counter *logins[DIRECTORY_OUTCOME_COUNT];
+
+void directory_init(void)
+{
+    for (enum directory_outcome outcome = DIRECTORY_OK; outcome < DIRECTORY_OUTCOME_COUNT; outcome++) {
+        char labels[48];
+        snprintf(labels, sizeof(labels), "outcome=\"%s\"", directory_outcome_slug(outcome));
+        logins[outcome] = mirai_metric_counter("mirai_gateway_directory_logins_total",
+                                               "Logins that the directory decided", labels);
+    }
+}
+
+void directory_count(enum directory_outcome outcome)
+{
+    mirai_counter_add(logins[outcome], 1);
 }
 
 /* ------------------------------------------------------------------ jobs */

@@ -42,6 +42,11 @@ struct directory_person {
     size_t groups_count;
 };
 
+/* Metrics: once at start. */
+void directory_init(void);
+/* A login ended so. Any thread. */
+void directory_count(enum directory_outcome outcome);
+
 struct directory;
 struct directory_job; /* valid until its callback has run or it was cancelled */
 
