@@ -320,14 +320,17 @@ class Stack:
     def url(self):
         return f"https://localhost:{self.port}"
 
-    def metrics(self):
-        """The exposition as {sample name: sum over its label sets}."""
+    def exposition(self):
+        """What Prometheus would read, as text."""
         connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)
         with contextlib.closing(connection):
             connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
+            return connection.getresponse().read().decode()
+
+    def metrics(self):
+        """The exposition as {sample name: sum over its label sets}."""
         sums = {}
-        for line in text.splitlines():
+        for line in self.exposition().splitlines():
             if line and not line.startswith("#"):
                 name = line.split("{")[0].split(" ")[0]
                 sums[name] = sums.get(name, 0.0) + float(line.rsplit(" ", 1)[1])

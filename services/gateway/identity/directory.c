@@ -504,16 +504,11 @@ static void make_filter(const struct directory_job *job, struct mirai_buf *filte
     struct mirai_str given = {job->given, job->given_len};
     struct directory_name name = directory_name_parse(job_settings(job), given);
     mirai_buf_printf(filter, "(&%s(|", job_settings(job)->user_filter);
-    if (name.foreign || (name.account.len == 0 && name.upn.len == 0)) {
-        add_condition(filter, job_settings(job)->user_attribute,
-                      given); /* no one's, but asked for all the same */
-    } else {
-        if (name.account.len > 0) {
-            add_condition(filter, job_settings(job)->user_attribute, name.account);
-        }
-        if (name.upn.len > 0) {
-            add_condition(filter, "userPrincipalName", name.upn);
-        }
+    if (name.account.len > 0) {
+        add_condition(filter, job_settings(job)->user_attribute, name.account);
+    }
+    if (name.upn.len > 0) {
+        add_condition(filter, "userPrincipalName", name.upn);
     }
     mirai_buf_append(filter, "))", 3); /* and its NUL */
 }

@@ -34,18 +34,18 @@ bool directory_name_has_domain(struct mirai_str name)
 struct directory_name directory_name_parse(const struct directory_settings *settings, struct mirai_str name)
 {
     struct mirai_str before, after;
-    if (split(name, '\\', &before, &after)) {
-        bool ours = same(before, settings->netbios) || same(before, settings->domain);
-        return (struct directory_name){.account = after, .foreign = !ours || after.len == 0};
+    if (split(name, '\\', &before, &after) && after.len > 0 &&
+        (same(before, settings->netbios) || same(before, settings->domain))) {
+        return (struct directory_name){.account = after};
     }
-    if (!split(name, '@', &before, &after)) {
+    if (!split(name, '@', &before, &after) || before.len == 0) {
         return (struct directory_name){.account = name};
     }
-    bool ours = same(after, settings->domain) && before.len > 0;
+    bool ours = same(after, settings->domain);
     if (settings->type == DIRECTORY_ACTIVE_DIRECTORY) { /* people may have principal names of other domains */
         return (struct directory_name){.account = ours ? before : (struct mirai_str){0}, .upn = name};
     }
-    return (struct directory_name){.account = before, .foreign = !ours};
+    return (struct directory_name){.account = ours ? before : name};
 }
 
 /* ------------------------------------------------------------------ groups */
@@ -267,6 +267,11 @@ static int check(struct directory_settings *settings)
     if (ad && settings->bind_dn[0] == '\0') {
         err = fault("MIRAI_LDAP_BIND_DN", "", "Active Directory is searched only with a service account");
     }
+    SSL_CTX *tls = stream_tls_new(settings->ca_file);
+    if (tls == NULL) {
+        err = fault("MIRAI_LDAP_CA_FILE", settings->ca_file, "cannot be read");
+    }
+    SSL_CTX_free(tls);
     if (settings->rules_count == 0) {
         err = fault("MIRAI_LDAP_VIEWER_GROUPS", "",
                     "no group gives a role: no one could log in; * lets all in");

@@ -61,14 +61,13 @@ enum mirai_role directory_role_of_all(const struct directory_settings *settings)
 
 /* How a person may be called at login. */
 struct directory_name {
-    struct mirai_str account; /* value of the user attribute; empty: none */
+    struct mirai_str account; /* value of the user attribute; empty: look for upn alone */
     struct mirai_str upn;     /* userPrincipalName to look for; empty: none */
-    bool foreign;             /* of another domain: there is no such person here */
 };
 
 /* NAME@DOMAIN or DOMAIN\NAME: not a name of a local account. */
 bool directory_name_has_domain(struct mirai_str name);
-/* Lent from `name`. settings: of the directory. */
+/* Lent from `name`. Of another domain than the configured one it is taken as it stands: mail addresses can be login names. */
 struct directory_name directory_name_parse(const struct directory_settings *settings, struct mirai_str name);
 
 #endif
