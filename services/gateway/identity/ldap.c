@@ -36,13 +36,22 @@ struct ldap_link_op {
     const struct ldap_link_entry **last; /* where the next entry goes */
 };
 
+/* Where the bytes that come stand in their message (RFC 4511 §4.1.1, X.690 §8.1): 30 LENGTH 02 LENGTH NUMBER TAG LENGTH … */
+struct frame {
+    unsigned char head[24]; /* 1 + 5, 1 + 5 + 4, 1 + 5 at most */
+    size_t head_len;
+    size_t left; /* bytes of the message after its head */
+};
+
 struct ldap_link {
     struct ldap_link_options options;
+    struct frame frame;
     struct stream *stream;
     LDAP *ld;
     int ours;   /* our end of the pair */
     int theirs; /* libldap's; it closes it */
     struct ldap_link_op *ops;
+    bool follows; /* what has come goes on after the message that is read */
     bool ready;
     bool reading; /* the pump runs: memory must stay */
     bool ended;
@@ -333,10 +342,9 @@ static void become_ready(struct ldap_link *link)
 /* Nothing may have been said before TLS but the consent: what else came could be anyone's. */
 static void begin_tls(struct ldap_link *link, int code)
 {
-    int left = 0;
     if (code != LDAP_SUCCESS) {
         on_ended(link, MIRAI_E_INVALID, "the server refuses StartTLS");
-    } else if (ioctl(link->theirs, FIONREAD, &left) != 0 || left > 0) {
+    } else if (link->follows) {
         on_ended(link, MIRAI_E_INVALID, "the server talks between StartTLS and TLS");
     } else {
         stream_start_tls(link->stream);
@@ -424,20 +432,149 @@ static void free_link(struct ldap_link *link)
     free(link);
 }
 
+enum head_state {
+    HEAD_SHORT, /* more bytes are needed */
+    HEAD_GOOD,
+    HEAD_NOTICE, /* message 0: the server says that it closes (RFC 4511 §4.4.1) */
+    HEAD_BAD,
+};
+
+/* A length at *at, which moves past it. */
+static enum head_state read_length(const struct frame *frame, size_t *at, size_t *len)
+{
+    if (*at >= frame->head_len) {
+        return HEAD_SHORT;
+    }
+    size_t more = frame->head[(*at)++];
+    if (more < 0x80) {
+        *len = more;
+        return HEAD_GOOD;
+    }
+    if (more == 0x80 || more > 0x84) {
+        return HEAD_BAD;
+    }
+    for (*len = 0; more > 0x80 && *at < frame->head_len; more--) {
+        *len = *len << 8 | frame->head[(*at)++];
+    }
+    return more > 0x80 ? HEAD_SHORT : *len <= LDAP_LINK_PDU_MAX ? HEAD_GOOD : HEAD_BAD;
+}
+
+/* The message's number at *at. GOOD, or NOTICE when it is 0. */
+static enum head_state read_number(const struct frame *frame, size_t *at)
+{
+    size_t len;
+    unsigned number = 0;
+    if (*at >= frame->head_len) {
+        return HEAD_SHORT;
+    }
+    if (frame->head[(*at)++] != 0x02) {
+        return HEAD_BAD;
+    }
+    enum head_state state = read_length(frame, at, &len);
+    if (state != HEAD_GOOD || len == 0 || len > 4) {
+        return state != HEAD_GOOD ? state : HEAD_BAD;
+    }
+    if (frame->head_len - *at < len) {
+        return HEAD_SHORT;
+    }
+    while (len-- > 0) {
+        number |= frame->head[(*at)++];
+    }
+    return number != 0 ? HEAD_GOOD : HEAD_NOTICE;
+}
+
+/* Read as much of the head as there is: length, number, and the operation's tag and length. *left: bytes of the message
+ * after it. All that is outside of these bounds libldap would refuse as well, but it leaks memory then. */
+static enum head_state read_head(const struct frame *frame, size_t *left)
+{
+    size_t at = 1, len = 0, operation_len = 0;
+    if (frame->head[0] != 0x30) {
+        return HEAD_BAD;
+    }
+    enum head_state state = read_length(frame, &at, &len);
+    size_t end = at + len;
+    if (state == HEAD_GOOD) {
+        state = read_number(frame, &at);
+    }
+    if (state != HEAD_GOOD) {
+        return state;
+    }
+    if (at >= frame->head_len) {
+        return at < end ? HEAD_SHORT : HEAD_BAD;
+    }
+    unsigned char tag = frame->head[at++];
+    if ((tag & 0xe0) != 0x60 || (tag & 0x1f) == 0x1f) { /* of LDAP, constructed */
+        return HEAD_BAD;
+    }
+    state = read_length(frame, &at, &operation_len);
+    if (state != HEAD_GOOD) {
+        return state;
+    }
+    if (at > end || operation_len > end - at) {
+        return HEAD_BAD;
+    }
+    *left = end - at;
+    return HEAD_GOOD;
+}
+
+/* Let libldap have bytes of a message. False: the link is over. */
+static bool give(struct ldap_link *link, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+    while (len > 0) {
+        ssize_t sent = send(link->ours, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent <= 0) { /* it reads all each time, so there is room unless it is broken */
+            on_ended(link, MIRAI_E_INVALID, "the server speaks no proper LDAP");
+            return false;
+        }
+        at += sent;
+        len -= (size_t)sent;
+        if (!read_messages(link)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The next byte of a head. False: the link is over. */
+static bool take_head(struct ldap_link *link, unsigned char byte)
+{
+    struct frame *frame = &link->frame;
+    frame->head[frame->head_len++] = byte;
+    switch (read_head(frame, &frame->left)) {
+    case HEAD_SHORT:
+        return true;
+    case HEAD_GOOD: {
+        size_t len = frame->head_len;
+        frame->head_len = 0;
+        return give(link, frame->head, len);
+    }
+    case HEAD_NOTICE:
+        on_ended(link, MIRAI_E_UNAVAILABLE, "the server says that it closes the connection");
+        return false;
+    default:
+        on_ended(link, MIRAI_E_INVALID, "the server speaks no proper LDAP");
+        return false;
+    }
+}
+
+/* Message by message; what answers no request of ours, and what is too large, does not reach libldap. */
 static void on_received(void *data, struct mirai_str bytes)
 {
     struct ldap_link *link = data;
+    bool goes_on = true;
     link->reading = true;
-    while (bytes.len > 0) {
-        ssize_t len = send(link->ours, bytes.data, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (len <= 0) { /* it reads all each time, so there is room unless it is broken */
-            on_ended(link, MIRAI_E_INVALID, "the server speaks no proper LDAP");
-            break;
+    while (goes_on && bytes.len > 0) {
+        size_t len = link->frame.left < bytes.len ? link->frame.left : bytes.len;
+        if (len == 0) {
+            goes_on = take_head(link, (unsigned char)bytes.data[0]);
+            len = 1;
+        } else {
+            link->frame.left -= len;
+            link->follows = bytes.len > len;
+            goes_on = give(link, bytes.data, len);
         }
-        bytes = (struct mirai_str){bytes.data + len, bytes.len - (size_t)len};
-        if (!read_messages(link)) {
-            break;
-        }
+        bytes = (struct mirai_str){bytes.data + len, bytes.len - len};
     }
     link->reading = false;
     if (link->closed) {
