@@ -39,6 +39,12 @@
     I(BODIES_MAX_BYTES, 268435456, 1048576, INT64_C(68719476736), "bytes",                                   \
       "unfinished request bodies of all clients; above it those that hold most are cut off")                 \
     I(CONNECTIONS_MAX, 4096, 8, 65536, "connections", "open client connections")                             \
+    I(CONNECTIONS_PER_ADDRESS, 1024, 1, 65536, "connections",                                                \
+      "open connections of one client address or IPv6 /64; raise it where a proxy speaks for all")           \
+    I(HTTP2_RESETS_PER_SECOND, 20, 1, 10000000, "resets",                                                    \
+      "streams that one HTTP/2 connection may cancel, five seconds' worth at once; above it, it is ended")   \
+    I(HTTP2_FRAMES_PER_SECOND, 100, 1, 10000000, "frames",                                                   \
+      "PING, SETTINGS, PRIORITY and the like that one HTTP/2 connection may send beside its requests")       \
     I(REQUEST_TIMEOUT_MS, 10000, 100, 600000, "ms",                                                          \
       "longest time to receive a request's head or the next part of its body")                               \
     I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \

@@ -1,6 +1,7 @@
 #include "libcommon/config.h"
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/gateway/addresses.h"
 #include "services/gateway/gateway.h"
 
 #include <sodium.h>
@@ -34,6 +35,9 @@ static struct gateway_settings read_settings(void)
         .attachment_max = mirai_config_size(MIRAI_CONFIG_ATTACHMENT_MAX_BYTES),
         .uploads_max = (int)mirai_config_int(MIRAI_CONFIG_UPLOADS_MAX),
         .connections_max = (int)mirai_config_int(MIRAI_CONFIG_CONNECTIONS_MAX),
+        .address_max = (int)mirai_config_int(MIRAI_CONFIG_CONNECTIONS_PER_ADDRESS),
+        .http2_resets = mirai_config_int(MIRAI_CONFIG_HTTP2_RESETS_PER_SECOND),
+        .http2_frames = mirai_config_int(MIRAI_CONFIG_HTTP2_FRAMES_PER_SECOND),
         .held_max = mirai_config_size(MIRAI_CONFIG_BODIES_MAX_BYTES),
         .cache_max = mirai_config_size(MIRAI_CONFIG_GATEWAY_CACHE_BYTES),
         .rpc_deadline_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_RPC_DEADLINE_MS),
@@ -56,7 +60,6 @@ static void configure_http(void)
     config->server_name = h2o_iovec_init("", 0);
     /* Above this HTTP/2 streams are reset without an answer: leave room for the one that says 413. */
     config->max_request_entity_size = gateway_largest_body(settings) + (16u << 20);
-    config->handshake_timeout = settings->request_timeout_ms;
     config->http1.req_timeout = UINT64_C(3600) * 1000;
     config->http1.upgrade_to_http2 = 0;
     config->http2.idle_timeout = settings->idle_timeout_ms;
@@ -77,6 +80,7 @@ static int start(struct mirai_runtime *runtime)
     openapi_init(gateway.settings.cookie);
     static_init();
     render_init();
+    gateway.addresses = addresses_new(gateway.settings.address_max);
     gateway.tls = tls_new(&gateway, runtime->loop);
     if (gateway.tls == NULL) {
         return MIRAI_E_INVALID;
@@ -109,6 +113,7 @@ static void stop(struct mirai_runtime *runtime)
     (void)runtime;
     listener_stop(&gateway);
     tls_free(gateway.tls);
+    addresses_free(gateway.addresses);
 }
 
 static size_t status(struct mirai_runtime *runtime, struct mirai_buf *pairs)
