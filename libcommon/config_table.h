@@ -33,6 +33,10 @@
     S(TLS_CERTIFICATE, "/etc/mirai/tls/server.pem", 0,                                                       \
       "PEM file with the certificate chain; read again when it changes")                                     \
     S(TLS_PRIVATE_KEY, "/etc/mirai/tls/server.key", 0, "PEM file with the private key")                      \
+    I(TLS_TICKET_SECONDS, 3600, 1, 86400, "s",                                                               \
+      "how long a TLS session can be resumed, and how often the key of its tickets changes")                 \
+    I(HSTS_SECONDS, -1, -1, 315360000, "s",                                                                  \
+      "max-age of Strict-Transport-Security; 0: not sent; -1: a year, or not sent on a loopback address")    \
     I(BODY_MAX_BYTES, 4194304, 1024, 1073741824, "bytes", "largest JSON request body")                       \
     I(ATTACHMENT_MAX_BYTES, 52428800, 1024, 1073741824, "bytes", "largest attachment")                       \
     I(UPLOADS_MAX, 8, 1, 1024, "uploads", "attachment uploads in flight at once")                            \

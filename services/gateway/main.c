@@ -11,6 +11,7 @@
 
 static struct gateway gateway;
 static char cookie_name[32];
+static char hsts_value[64];
 static uint64_t drain_started_ms;
 
 /* Different for installations that share a host name: cookies do not know ports (RFC 6265 §8.5). */
@@ -26,6 +27,27 @@ static struct mirai_str make_cookie_name(void)
     snprintf(cookie_name, sizeof(cookie_name), "__Host-mirai-%s", hex);
     mirai_buf_free(&id);
     return mirai_str(cookie_name);
+}
+
+static bool listens_on_loopback(void)
+{
+    char host[64];
+    int port;
+    mirai_config_address(MIRAI_CONFIG_GATEWAY_LISTEN, host, &port);
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
+static struct mirai_str make_hsts(void)
+{
+    int64_t seconds = mirai_config_int(MIRAI_CONFIG_HSTS_SECONDS);
+    if (seconds < 0) {
+        seconds = listens_on_loopback() ? 0 : INT64_C(365) * 24 * 3600;
+    }
+    if (seconds == 0) {
+        return (struct mirai_str){0};
+    }
+    snprintf(hsts_value, sizeof(hsts_value), "max-age=%lld; includeSubDomains", (long long)seconds);
+    return mirai_str(hsts_value);
 }
 
 static struct gateway_settings read_settings(void)
@@ -47,6 +69,7 @@ static struct gateway_settings read_settings(void)
         .drain_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_DRAIN_MS),
         .locale = mirai_str(mirai_config_str(MIRAI_CONFIG_LOCALE)),
         .cookie = make_cookie_name(),
+        .hsts = make_hsts(),
     };
 }
 
