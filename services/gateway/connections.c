@@ -42,11 +42,14 @@ struct connection {
     bool refused;           /* at the last look h2o waited for a write that was never queued */
     uint64_t partial_at_ms; /* since when half a request waits for its rest; 0: none does */
     const char *partial;    /* where it begins: moves when h2o has consumed something */
-    size_t held;            /* bytes of unfinished requests */
+    size_t held;            /* bytes of unfinished requests and unread answers */
     uint32_t stream;        /* HTTP/2: the oldest stream whose request is not complete; 0: there is none */
     size_t stream_held;     /* bytes of its body */
     uint32_t stream_before; /* the same at the look before */
     uint64_t stream_at_ms;  /* since when it is the oldest */
+    size_t unread;          /* HTTP/2: bytes of answers that wait for the client to make room … */
+    size_t unread_before;   /* … at the look before */
+    uint64_t unread_at_ms;  /* since when they are the same */
 };
 
 /* ------------------------------------------------------------------ coming and going */
@@ -164,7 +167,9 @@ void connections_accept(struct gateway_loop *loop)
     enum gateway_refusal refusal = admit(connection, open);
     if (refusal != GATEWAY_ADMITTED) {
         mirai_counter_add(gateway->metrics.refused[refusal], 1);
-        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+        if (uv_tcp_close_reset(&connection->tcp, on_closed) != 0) { /* leaves nothing behind in the kernel */
+            uv_close((uv_handle_t *)&connection->tcp, on_closed);
+        }
         return;
     }
     uv_tcp_nodelay(&connection->tcp, 1);
@@ -211,7 +216,16 @@ static size_t size_of_head(const h2o_req_t *req)
     return size;
 }
 
-/* A request on an HTTP/2 stream: what there is of it while it is not complete. */
+static size_t size_of_answer(const h2o_http2_stream_t *stream)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < stream->_data.size; i++) {
+        size += stream->_data.entries[i].len;
+    }
+    return size;
+}
+
+/* A request on an HTTP/2 stream: what there is of it while it is not complete, then of its answer. */
 static int look_at_stream(h2o_req_t *req, void *data)
 {
     const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
@@ -219,6 +233,9 @@ static int look_at_stream(h2o_req_t *req, void *data)
     struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, guard, guard);
     (void)data;
     if (stream->state > H2O_HTTP2_STREAM_STATE_RECV_BODY) {
+        size_t unread = size_of_answer(stream);
+        connection->unread += unread;
+        connection->held += unread;
         return 0;
     }
     size_t held = stream->_req_body != NULL ? stream->_req_body->size : 0;
@@ -276,6 +293,9 @@ static bool is_overdue(struct connection *connection, uint64_t now)
         is_slow(connection, connection->stream_at_ms, connection->stream_held, now)) {
         return true;
     }
+    if (connection->unread != 0 && now - connection->unread_at_ms > settings->idle_timeout_ms) {
+        return true; /* whatever else it sends meanwhile */
+    }
     bool waits_for_client = writing || (reading && !connection->http2); /* h2o has a timer for idle HTTP/2 */
     uint64_t patience = waits_for_client ? settings->idle_timeout_ms
                                          : settings->idle_timeout_ms + 20 * settings->rpc_deadline_ms;
@@ -316,6 +336,7 @@ static void look(struct gateway_loop *loop, uint64_t now, bool closely)
         before += connection->held;
         connection->held = 0;
         connection->stream = 0;
+        connection->unread = 0;
         int fd = descriptor(connection);
         if (fd >= 0 && connection->sock != NULL) {
             if (closely) {
@@ -331,6 +352,10 @@ static void look(struct gateway_loop *loop, uint64_t now, bool closely)
         if (connection->stream != connection->stream_before) {
             connection->stream_before = connection->stream;
             connection->stream_at_ms = now;
+        }
+        if (connection->unread == 0 || connection->unread != connection->unread_before) {
+            connection->unread_before = connection->unread;
+            connection->unread_at_ms = now;
         }
     }
     atomic_fetch_add_explicit(&loop->gateway->held, after - before,

@@ -10,6 +10,7 @@
 #define EIGHTHS         8
 #define REQUEST_CONTROL (2 * EIGHTHS) /* what each request adds: a window or two, a priority */
 #define REQUEST_RESETS  1             /* one in eight may be cancelled at any rate: a proxy speaks for many */
+#define LARGE_BLOCK     4096          /* so many bytes of header block cost a frame more */
 #define SMALL_WINDOW    1024          /* increments below this are asked for to make answers come in crumbs */
 
 /* ------------------------------------------------------------------ budgets */
@@ -146,9 +147,16 @@ static bool walk(struct h2_block *block, const uint8_t *data, size_t len)
     return true;
 }
 
-static enum h2_verdict count_block(struct h2_frames *frames, const uint8_t *data, size_t len, bool ends)
+static enum h2_verdict count_block(struct h2_frames *frames, const uint8_t *data, size_t len, bool ends,
+                                   uint64_t now_ms)
 {
+    size_t before = frames->block_bytes / LARGE_BLOCK;
     frames->block_bytes += len;
+    for (size_t i = before; i < frames->block_bytes / LARGE_BLOCK; i++) {
+        if (!spend(&frames->control, now_ms)) {
+            return H2_CONTROL;
+        }
+    }
     frames->block_parts++;
     frames->in_block = !ends;
     bool fine = frames->block_bytes <= H2_BLOCK_MAX && frames->block_parts <= H2_BLOCK_PARTS &&
@@ -160,7 +168,7 @@ static enum h2_verdict count_block(struct h2_frames *frames, const uint8_t *data
 
 /* What h2o will refuse anyway is not looked into. */
 static enum h2_verdict count_headers(struct h2_frames *frames, uint8_t flags, const uint8_t *payload,
-                                     size_t length)
+                                     size_t length, uint64_t now_ms)
 {
     size_t padding = 0, priority = (flags & PRIORITY) != 0 ? 5 : 0;
     if ((flags & PADDED) != 0) {
@@ -178,7 +186,8 @@ static enum h2_verdict count_headers(struct h2_frames *frames, uint8_t flags, co
     frames->block = (struct h2_block){0};
     frames->block_bytes = 0;
     frames->block_parts = 0;
-    return count_block(frames, payload + priority, length - priority - padding, (flags & END_HEADERS) != 0);
+    return count_block(frames, payload + priority, length - priority - padding, (flags & END_HEADERS) != 0,
+                       now_ms);
 }
 
 static bool is_empty_data(uint8_t flags, const uint8_t *payload, size_t length)
@@ -198,9 +207,10 @@ enum h2_verdict h2_frames_count(struct h2_frames *frames, const uint8_t *frame, 
         control = is_empty_data(flags, payload, length);
         break;
     case H2_HEADERS:
-        return frames->in_block ? H2_FINE : count_headers(frames, flags, payload, length);
+        return frames->in_block ? H2_FINE : count_headers(frames, flags, payload, length, now_ms);
     case H2_CONTINUATION:
-        return frames->in_block ? count_block(frames, payload, length, (flags & END_HEADERS) != 0) : H2_FINE;
+        return frames->in_block ? count_block(frames, payload, length, (flags & END_HEADERS) != 0, now_ms)
+                                : H2_FINE;
     case H2_RST_STREAM:
         return spend(&frames->resets, now_ms) ? H2_FINE : H2_RESETS;
     case H2_WINDOW_UPDATE:

@@ -238,6 +238,21 @@ static void long_blocks_are_refused(void **state)
     assert_int_equal(count(frames, H2_CONTINUATION, 0, value, 1, 1000), H2_BLOCK);
 }
 
+/* A head of n × 4 KiB costs n frames and earns two. */
+static void large_heads_use_up_the_budget(void **state)
+{
+    struct h2_frames *frames = *state;
+    static const uint8_t start[] = {0x00, 0x01, 'x', 0x7f,
+                                    0xff, 0xff, 0x7f}; /* one field, longer than the head */
+    uint8_t head[12288] = {0};
+    memcpy(head, start, sizeof(start));
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(count(frames, H2_HEADERS, 0x5, head, 8192, 1000), H2_FINE);
+    }
+    assert_in_range(passed(frames, H2_HEADERS, 0x5, head, sizeof(head), 1000), AT_ONCE(CONTROL) - 3,
+                    AT_ONCE(CONTROL));
+}
+
 static void parts_without_end_are_refused(void **state)
 {
     struct h2_frames *frames = *state;
@@ -260,6 +275,7 @@ int main(void)
         cmocka_unit_test_setup(padding_and_priority_are_no_fields, fresh),
         cmocka_unit_test_setup(bombs_are_refused, fresh),
         cmocka_unit_test_setup(long_blocks_are_refused, fresh),
+        cmocka_unit_test_setup(large_heads_use_up_the_budget, fresh),
         cmocka_unit_test_setup(parts_without_end_are_refused, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
