@@ -7,7 +7,8 @@
 #define PADDED          0x8
 #define PRIORITY        0x20
 
-#define EIGHTHS         8
+#define EIGHTHS         INT64_C(8)
+#define BUDGET_MS       (UINT64_C(1000) * H2_BUDGET_SECONDS)
 #define REQUEST_CONTROL (2 * EIGHTHS) /* what each request adds: a window or two, a priority */
 #define REQUEST_RESETS  1             /* one in eight may be cancelled at any rate: a proxy speaks for many */
 #define LARGE_BLOCK     4096          /* so many bytes of header block cost a frame more */
@@ -32,7 +33,7 @@ static bool spend(struct h2_budget *budget, uint64_t now_ms)
 {
     if (budget->left < EIGHTHS) {
         uint64_t elapsed = now_ms - budget->filled_ms;
-        elapsed = elapsed < H2_BUDGET_SECONDS * 1000 ? elapsed : H2_BUDGET_SECONDS * 1000;
+        elapsed = elapsed < BUDGET_MS ? elapsed : BUDGET_MS;
         int64_t earned = (int64_t)elapsed * budget->per_second * EIGHTHS / 1000;
         if (earned > 0) {
             budget->filled_ms = now_ms;
@@ -159,6 +160,9 @@ static enum h2_verdict count_block(struct h2_frames *frames, const uint8_t *data
     }
     frames->block_parts++;
     frames->in_block = !ends;
+    if (ends && frames->block_parts == 1 && len <= H2_FIELDS_MAX) { /* a field takes a byte at least */
+        return H2_FINE;
+    }
     bool fine = frames->block_bytes <= H2_BLOCK_MAX && frames->block_parts <= H2_BLOCK_PARTS &&
                 walk(&frames->block, data, len);
     return fine ? H2_FINE : H2_BLOCK;
