@@ -34,12 +34,22 @@
     S(TLS_CERTIFICATE, "/etc/mirai/tls/server.pem", 0,                                                       \
       "PEM file with the certificate chain; read again when it changes")                                     \
     S(TLS_PRIVATE_KEY, "/etc/mirai/tls/server.key", 0, "PEM file with the private key")                      \
+    I(TLS_TICKET_SECONDS, 3600, 1, 86400, "s",                                                               \
+      "how long a TLS session can be resumed, and how often the key of its tickets changes")                 \
+    I(HSTS_SECONDS, -1, -1, 315360000, "s",                                                                  \
+      "max-age of Strict-Transport-Security; 0: not sent; -1: a year, or not sent on a loopback address")    \
     I(BODY_MAX_BYTES, 4194304, 1024, 1073741824, "bytes", "largest JSON request body")                       \
     I(ATTACHMENT_MAX_BYTES, 52428800, 1024, 1073741824, "bytes", "largest attachment")                       \
     I(UPLOADS_MAX, 8, 1, 1024, "uploads", "attachment uploads in flight at once")                            \
     I(BODIES_MAX_BYTES, 268435456, 1048576, INT64_C(68719476736), "bytes",                                   \
       "unfinished request bodies of all clients; above it those that hold most are cut off")                 \
     I(CONNECTIONS_MAX, 4096, 8, 65536, "connections", "open client connections")                             \
+    I(CONNECTIONS_PER_ADDRESS, 1024, 1, 65536, "connections",                                                \
+      "open connections of one client address or IPv6 /64; raise it where a proxy speaks for all")           \
+    I(HTTP2_RESETS_PER_SECOND, 20, 1, 10000000, "resets",                                                    \
+      "streams that one HTTP/2 connection may cancel, five seconds' worth at once; above it, it is ended")   \
+    I(HTTP2_FRAMES_PER_SECOND, 100, 1, 10000000, "frames",                                                   \
+      "PING, SETTINGS, PRIORITY and the like that one HTTP/2 connection may send beside its requests")       \
     I(REQUEST_TIMEOUT_MS, 10000, 100, 600000, "ms",                                                          \
       "longest time to receive a request's head or the next part of its body")                               \
     I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \

@@ -1,7 +1,11 @@
+#include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/gateway/addresses.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/h2_guard.h"
 #include "services/gateway/tcp.h"
 
+#include <h2o/http1.h>
 #include <h2o/http2.h>
 #include <h2o/http2_internal.h>
 #include <stdlib.h>
@@ -13,35 +17,140 @@
  * bytes of unfinished requests there are. */
 
 /* A body may come as slowly as this: bytes per millisecond. */
-#define SLOWEST    16
+#define SLOWEST     16
 
-#define HELD_SPARE (size_t)(16u << 20)  /* bytes that a connection may hold beyond its largest request */
-#define HELD_SMALL (size_t)(256u << 10) /* who holds no more goes on when all together hold too much */
+#define HELD_SPARE  (size_t)(16u << 20)  /* bytes that a connection may hold beyond its largest request */
+#define HELD_SMALL  (size_t)(256u << 10) /* who holds no more goes on when all together hold too much */
+
+#define FAREWELL_MS 100  /* between the GOAWAY for a flood and the end */
+#define LOG_MS      1000 /* floods are logged at most so often on each loop */
 
 struct connection {
     h2o_linklist_t link;
     uv_tcp_t tcp;       /* its data is h2o's */
     h2o_socket_t *sock; /* h2o's; valid while tcp is not closing */
     struct gateway_loop *loop;
-    uint64_t moved; /* bytes received and acknowledged at the last look */
+    struct sockaddr_in6 peer; /* or sockaddr_in */
+    int place;                /* of the peer in gateway->addresses, -1: not counted */
+    struct timeval accepted_at;
+    uint64_t accepted_ms;
+    bool handshaking;
+    bool http2;
+    struct h2_guard guard; /* when http2 */
+    uint64_t moved;        /* bytes received and acknowledged at the last look */
     uint64_t moved_at_ms;
     bool refused;           /* at the last look h2o waited for a write that was never queued */
     uint64_t partial_at_ms; /* since when half a request waits for its rest; 0: none does */
     const char *partial;    /* where it begins: moves when h2o has consumed something */
-    size_t held;            /* bytes of unfinished requests */
+    size_t held;            /* bytes of unfinished requests and unread answers */
     uint32_t stream;        /* HTTP/2: the oldest stream whose request is not complete; 0: there is none */
     size_t stream_held;     /* bytes of its body */
     uint32_t stream_before; /* the same at the look before */
     uint64_t stream_at_ms;  /* since when it is the oldest */
+    size_t unread;          /* HTTP/2: bytes of answers that wait for the client to make room … */
+    size_t unread_before;   /* … at the look before */
+    uint64_t unread_at_ms;  /* since when they are the same */
 };
+
+/* ------------------------------------------------------------------ coming and going */
+
+static void log_flood(struct connection *connection)
+{
+    struct gateway_loop *loop = connection->loop;
+    uint64_t now = mirai_monotonic_ms();
+    loop->floods++;
+    if (loop->flood_logged_ms != 0 && now - loop->flood_logged_ms < LOG_MS) {
+        return;
+    }
+    char address[INET6_ADDRSTRLEN];
+    uv_ip_name((const struct sockaddr *)&connection->peer, address, sizeof(address));
+    mirai_log(WARNING, "ended HTTP/2 connections for a flood", MIRAI_LOG_Z("address", address),
+              MIRAI_LOG_Z("kind", h2_verdict_name(connection->guard.verdict)),
+              MIRAI_LOG_I("connections", loop->floods));
+    loop->flood_logged_ms = now;
+    loop->floods = 0;
+}
+
+static void end_handshake(struct connection *connection)
+{
+    if (connection->handshaking) {
+        connection->handshaking = false;
+        atomic_fetch_sub_explicit(&connection->loop->gateway->handshakes, 1, memory_order_relaxed);
+    }
+}
 
 static void on_closed(uv_handle_t *handle)
 {
     struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, tcp, handle);
-    atomic_fetch_sub_explicit(&connection->loop->gateway->held, connection->held, memory_order_relaxed);
+    struct gateway *gateway = connection->loop->gateway;
+    end_handshake(connection);
+    if (connection->guard.verdict != H2_FINE) {
+        mirai_counter_add(gateway->metrics.floods[connection->guard.verdict], 1);
+        addresses_flooded(gateway->addresses, connection->place, mirai_monotonic_ms());
+        log_flood(connection);
+    }
+    if (connection->place >= 0) {
+        addresses_leave(gateway->addresses, connection->place);
+    }
+    atomic_fetch_sub_explicit(&gateway->held, connection->held, memory_order_relaxed);
     h2o_linklist_unlink(&connection->link);
-    atomic_fetch_sub_explicit(&connection->loop->gateway->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&gateway->connections, 1, memory_order_relaxed);
     free(connection);
+}
+
+static bool selected_http2(h2o_socket_t *sock)
+{
+    h2o_iovec_t protocol = h2o_socket_ssl_get_selected_protocol(sock);
+    return protocol.len == 2 && memcmp(protocol.base, "h2", 2) == 0;
+}
+
+static void on_handshake(h2o_socket_t *sock, const char *err)
+{
+    struct connection *connection = sock->data;
+    struct gateway_loop *loop = connection->loop;
+    const struct gateway_settings *settings = &loop->gateway->settings;
+    end_handshake(connection);
+    if (err != NULL) {
+        h2o_socket_close(sock);
+        return;
+    }
+    connection->http2 = selected_http2(sock);
+    if (connection->http2) {
+        h2_guard_accept(&connection->guard, &loop->accept, sock, connection->accepted_at,
+                        settings->http2_resets, settings->http2_frames);
+    } else {
+        h2o_http1_accept(&loop->accept, sock, connection->accepted_at);
+    }
+}
+
+/* As h2o_accept() does it, but to be seen from here: handshakes are counted, and HTTP/2 begins behind the guard. */
+static void start_handshake(struct connection *connection)
+{
+    struct gateway_loop *loop = connection->loop;
+    connection->handshaking = true;
+    atomic_fetch_add_explicit(&loop->gateway->handshakes, 1, memory_order_relaxed);
+    connection->sock->data = connection;
+    h2o_socket_ssl_handshake(connection->sock, loop->accept.ssl_ctx, NULL, on_handshake);
+}
+
+/* Whether there is room for one more. Those that have not shown who they are may take half of it. */
+static enum gateway_refusal admit(struct connection *connection, int open)
+{
+    struct gateway *gateway = connection->loop->gateway;
+    int most = gateway->settings.connections_max, size = sizeof(connection->peer);
+    if (uv_accept((uv_stream_t *)&connection->loop->listener, (uv_stream_t *)&connection->tcp) != 0 ||
+        uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&connection->peer, &size) != 0) {
+        return GATEWAY_REFUSED_GONE;
+    }
+    if (open >= most) {
+        return GATEWAY_REFUSED_FULL;
+    }
+    if (atomic_load_explicit(&gateway->handshakes, memory_order_relaxed) >= (most + 1) / 2) {
+        return GATEWAY_REFUSED_HANDSHAKES;
+    }
+    connection->place = addresses_enter(gateway->addresses, (const struct sockaddr *)&connection->peer,
+                                        connection->accepted_ms);
+    return connection->place >= 0 ? GATEWAY_ADMITTED : GATEWAY_REFUSED_ADDRESS;
 }
 
 void connections_accept(struct gateway_loop *loop)
@@ -50,19 +159,25 @@ void connections_accept(struct gateway_loop *loop)
     struct connection *connection = mirai_alloc(sizeof(*connection));
     int open = atomic_fetch_add_explicit(&gateway->connections, 1, memory_order_relaxed);
     connection->loop = loop;
-    connection->moved_at_ms = mirai_monotonic_ms();
+    connection->place = -1;
+    connection->accepted_ms = connection->moved_at_ms = mirai_monotonic_ms();
+    connection->accepted_at = *h2o_get_timestamp(&loop->http, NULL, NULL);
     uv_tcp_init(&loop->uv, &connection->tcp);
     h2o_linklist_insert(&loop->connections, &connection->link);
-    if (uv_accept((uv_stream_t *)&loop->listener, (uv_stream_t *)&connection->tcp) != 0 ||
-        open >= gateway->settings.connections_max) {
-        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    enum gateway_refusal refusal = admit(connection, open);
+    if (refusal != GATEWAY_ADMITTED) {
+        mirai_counter_add(gateway->metrics.refused[refusal], 1);
+        if (uv_tcp_close_reset(&connection->tcp, on_closed) != 0) { /* leaves nothing behind in the kernel */
+            uv_close((uv_handle_t *)&connection->tcp, on_closed);
+        }
         return;
     }
     uv_tcp_nodelay(&connection->tcp, 1);
     connection->sock = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
-    connection->sock->on_close.data = connection; /* without a callback of its own: for look_at_streams */
-    h2o_accept(&loop->accept, connection->sock);
+    start_handshake(connection);
 }
+
+/* ------------------------------------------------------------------ looking at them */
 
 /* The file descriptor, -1 when the connection is being closed. */
 static int descriptor(const struct connection *connection)
@@ -92,27 +207,39 @@ static void look_at_bytes(struct connection *connection, int fd, uint64_t now)
     }
 }
 
-/* h2o makes the TLS state with the first bytes: before, it may not be asked for the protocol. */
-static bool is_http2(h2o_socket_t *sock)
+static size_t size_of_head(const h2o_req_t *req)
 {
-    if (h2o_socket_get_ssl_protocol_version(sock) == NULL) {
-        return false;
+    size_t size = req->headers.size * sizeof(req->headers.entries[0]);
+    for (size_t i = 0; i < req->headers.size; i++) {
+        size += req->headers.entries[i].name->len + req->headers.entries[i].value.len;
     }
-    h2o_iovec_t protocol = h2o_socket_ssl_get_selected_protocol(sock);
-    return protocol.len == 2 && memcmp(protocol.base, "h2", 2) == 0;
+    return size;
 }
 
-/* A request on an HTTP/2 stream: what there is of it while it is not complete. */
+static size_t size_of_answer(const h2o_http2_stream_t *stream)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < stream->_data.size; i++) {
+        size += stream->_data.entries[i].len;
+    }
+    return size;
+}
+
+/* A request on an HTTP/2 stream: what there is of it while it is not complete, then of its answer. */
 static int look_at_stream(h2o_req_t *req, void *data)
 {
     const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
-    struct connection *connection = req->conn->callbacks->get_socket(req->conn)->on_close.data;
+    struct h2_guard *guard = req->conn->callbacks->get_socket(req->conn)->on_close.data;
+    struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, guard, guard);
     (void)data;
     if (stream->state > H2O_HTTP2_STREAM_STATE_RECV_BODY) {
+        size_t unread = size_of_answer(stream);
+        connection->unread += unread;
+        connection->held += unread;
         return 0;
     }
     size_t held = stream->_req_body != NULL ? stream->_req_body->size : 0;
-    connection->held += held;
+    connection->held += held + size_of_head(req);
     if (connection->stream == 0 || stream->stream_id < connection->stream) {
         connection->stream = stream->stream_id;
         connection->stream_held = held;
@@ -132,7 +259,7 @@ static void look_at_input(struct connection *connection, uint64_t now)
     h2o_socket_t *sock = connection->sock;
     size_t waiting = sock->_cb.read != NULL ? sock->input->size : 0;
     bool anew =
-        connection->partial_at_ms == 0 || (is_http2(sock) && sock->input->bytes != connection->partial);
+        connection->partial_at_ms == 0 || (connection->http2 && sock->input->bytes != connection->partial);
     if (waiting == 0) {
         connection->partial_at_ms = 0;
     } else if (anew) {
@@ -153,6 +280,9 @@ static bool is_overdue(struct connection *connection, uint64_t now)
     const struct gateway_settings *settings = &connection->loop->gateway->settings;
     h2o_socket_t *sock = connection->sock;
     uint64_t still_ms = now - connection->moved_at_ms;
+    if (connection->handshaking) {
+        return now - connection->accepted_ms > settings->request_timeout_ms;
+    }
     bool reading = sock->_cb.read != NULL, writing = sock->_cb.write != NULL;
     if (connection->partial_at_ms != 0 &&
         (is_slow(connection, connection->partial_at_ms, sock->input->size, now) ||
@@ -163,7 +293,10 @@ static bool is_overdue(struct connection *connection, uint64_t now)
         is_slow(connection, connection->stream_at_ms, connection->stream_held, now)) {
         return true;
     }
-    bool waits_for_client = writing || (reading && !is_http2(sock)); /* h2o has a timer for idle HTTP/2 */
+    if (connection->unread != 0 && now - connection->unread_at_ms > settings->idle_timeout_ms) {
+        return true; /* whatever else it sends meanwhile */
+    }
+    bool waits_for_client = writing || (reading && !connection->http2); /* h2o has a timer for idle HTTP/2 */
     uint64_t patience = waits_for_client ? settings->idle_timeout_ms
                                          : settings->idle_timeout_ms + 20 * settings->rpc_deadline_ms;
     return still_ms > patience;
@@ -203,6 +336,7 @@ static void look(struct gateway_loop *loop, uint64_t now, bool closely)
         before += connection->held;
         connection->held = 0;
         connection->stream = 0;
+        connection->unread = 0;
         int fd = descriptor(connection);
         if (fd >= 0 && connection->sock != NULL) {
             if (closely) {
@@ -219,6 +353,10 @@ static void look(struct gateway_loop *loop, uint64_t now, bool closely)
             connection->stream_before = connection->stream;
             connection->stream_at_ms = now;
         }
+        if (connection->unread == 0 || connection->unread != connection->unread_before) {
+            connection->unread_before = connection->unread;
+            connection->unread_at_ms = now;
+        }
     }
     atomic_fetch_add_explicit(&loop->gateway->held, after - before,
                               memory_order_relaxed); /* may wrap: a difference */
@@ -233,7 +371,9 @@ void connections_sweep(struct gateway_loop *loop, bool closely)
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
         if (descriptor(connection) >= 0 && connection->sock != NULL) {
-            if ((closely && is_overdue(connection, now)) || holds_too_much(connection, crowded)) {
+            bool flooded = connection->guard.verdict != H2_FINE &&
+                           uv_now(&loop->uv) - connection->guard.ended_ms > FAREWELL_MS;
+            if (flooded || (closely && is_overdue(connection, now)) || holds_too_much(connection, crowded)) {
                 cut(connection);
             }
             if (closely) {

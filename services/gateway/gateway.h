@@ -5,6 +5,7 @@
 #include "libcommon/metrics.h"
 #include "libcommon/service.h"
 #include "proto/methods.h"
+#include "services/gateway/h2_frames.h"
 #include "services/gateway/headers.h"
 #include "services/gateway/problem.h"
 #include "services/gateway/routes.h"
@@ -29,8 +30,11 @@ struct gateway_settings {
     size_t attachment_max; /* bytes of an upload */
     int uploads_max;       /* uploads in flight in the whole process */
     int connections_max;   /* open connections in the whole process */
-    size_t held_max;       /* bytes of unfinished requests in the whole process */
-    size_t cache_max;      /* bytes of kept answers in the whole process */
+    int address_max;       /* open connections of one client address */
+    int64_t http2_resets;  /* a second on one HTTP/2 connection: h2_frames_init() */
+    int64_t http2_frames;
+    size_t held_max;  /* bytes of unfinished requests in the whole process */
+    size_t cache_max; /* bytes of kept answers in the whole process */
     uint64_t rpc_deadline_ms;
     uint64_t auth_cache_ms;
     uint64_t request_timeout_ms;
@@ -40,6 +44,17 @@ struct gateway_settings {
     uint64_t directory_check_ms;
     struct mirai_str locale; /* "ja" or "en" */
     struct mirai_str cookie; /* name of the session cookie */
+    struct mirai_str hsts;   /* value of Strict-Transport-Security; empty: not sent */
+};
+
+/* What becomes of a new connection. */
+enum gateway_refusal {
+    GATEWAY_ADMITTED,
+    GATEWAY_REFUSED_GONE,       /* the client has left again */
+    GATEWAY_REFUSED_FULL,       /* connections_max */
+    GATEWAY_REFUSED_HANDSHAKES, /* too many have not finished theirs */
+    GATEWAY_REFUSED_ADDRESS,    /* address_max, or it has flooded and comes back too fast */
+    GATEWAY_REFUSALS,
 };
 
 /* Bytes of the largest body that any route takes. */
@@ -55,6 +70,7 @@ struct gateway {
     struct gateway_loop *loops;
     size_t loops_count;
     _Atomic int connections;            /* open, over all loops */
+    _Atomic int handshakes;             /* of them: TLS is not yet agreed upon */
     _Atomic int requests;               /* being worked on, over all loops */
     _Atomic int uploads;                /* in flight, over all loops */
     _Atomic size_t held;                /* bytes of unfinished requests at the last looks of all loops */
@@ -62,8 +78,11 @@ struct gateway {
                                            one are void */
     struct tls *tls;
     struct directory_settings *directory; /* NULL: none is configured */
+    struct addresses *addresses;
     struct {
         struct mirai_counter *kept_hits, *kept_misses;
+        struct mirai_counter *floods[H2_VERDICTS];       /* connections ended */
+        struct mirai_counter *refused[GATEWAY_REFUSALS]; /* connections */
     } metrics;
 };
 
@@ -93,6 +112,8 @@ struct gateway_loop {
     bool stopping; /* no new requests: what they would need is going away */
     bool stopped;
     h2o_linklist_t connections; /* of struct connection */
+    uint64_t flood_logged_ms;   /* when a flood was last logged … */
+    int64_t floods;             /* … and how many there were since */
     struct mirai_rpc_client *clients[UPSTREAM_COUNT];
     struct auth_cache *auth;
     struct answers *answers;

@@ -1,6 +1,7 @@
 #include "libcommon/config.h"
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/gateway/addresses.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/cors.h"
 #include "services/gateway/identity/directory.h"
@@ -12,6 +13,7 @@
 
 static struct gateway gateway;
 static char cookie_name[32];
+static char hsts_value[64];
 static uint64_t drain_started_ms;
 
 /* Different for installations that share a host name: cookies do not know ports (RFC 6265 §8.5). */
@@ -29,6 +31,27 @@ static struct mirai_str make_cookie_name(void)
     return mirai_str(cookie_name);
 }
 
+static bool listens_on_loopback(void)
+{
+    char host[64];
+    int port;
+    mirai_config_address(MIRAI_CONFIG_GATEWAY_LISTEN, host, &port);
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
+static struct mirai_str make_hsts(void)
+{
+    int64_t seconds = mirai_config_int(MIRAI_CONFIG_HSTS_SECONDS);
+    if (seconds < 0) {
+        seconds = listens_on_loopback() ? 0 : INT64_C(365) * 24 * 3600;
+    }
+    if (seconds == 0) {
+        return (struct mirai_str){0};
+    }
+    snprintf(hsts_value, sizeof(hsts_value), "max-age=%lld; includeSubDomains", (long long)seconds);
+    return mirai_str(hsts_value);
+}
+
 static struct gateway_settings read_settings(void)
 {
     return (struct gateway_settings){
@@ -36,6 +59,9 @@ static struct gateway_settings read_settings(void)
         .attachment_max = mirai_config_size(MIRAI_CONFIG_ATTACHMENT_MAX_BYTES),
         .uploads_max = (int)mirai_config_int(MIRAI_CONFIG_UPLOADS_MAX),
         .connections_max = (int)mirai_config_int(MIRAI_CONFIG_CONNECTIONS_MAX),
+        .address_max = (int)mirai_config_int(MIRAI_CONFIG_CONNECTIONS_PER_ADDRESS),
+        .http2_resets = mirai_config_int(MIRAI_CONFIG_HTTP2_RESETS_PER_SECOND),
+        .http2_frames = mirai_config_int(MIRAI_CONFIG_HTTP2_FRAMES_PER_SECOND),
         .held_max = mirai_config_size(MIRAI_CONFIG_BODIES_MAX_BYTES),
         .cache_max = mirai_config_size(MIRAI_CONFIG_GATEWAY_CACHE_BYTES),
         .rpc_deadline_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_RPC_DEADLINE_MS),
@@ -47,6 +73,7 @@ static struct gateway_settings read_settings(void)
         .drain_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_DRAIN_MS),
         .locale = mirai_str(mirai_config_str(MIRAI_CONFIG_LOCALE)),
         .cookie = make_cookie_name(),
+        .hsts = make_hsts(),
     };
 }
 
@@ -60,7 +87,6 @@ static void configure_http(void)
     config->server_name = h2o_iovec_init("", 0);
     /* Above this HTTP/2 streams are reset without an answer: leave room for the one that says 413. */
     config->max_request_entity_size = gateway_largest_body(settings) + (16u << 20);
-    config->handshake_timeout = settings->request_timeout_ms;
     config->http1.req_timeout = UINT64_C(3600) * 1000;
     config->http1.upgrade_to_http2 = 0;
     config->http2.idle_timeout = settings->idle_timeout_ms;
@@ -86,6 +112,7 @@ static int start(struct mirai_runtime *runtime)
         return MIRAI_E_INVALID;
     }
     directory_init();
+    gateway.addresses = addresses_new(gateway.settings.address_max);
     gateway.tls = tls_new(&gateway, runtime->loop);
     if (gateway.tls == NULL) {
         return MIRAI_E_INVALID;
@@ -119,6 +146,7 @@ static void stop(struct mirai_runtime *runtime)
     listener_stop(&gateway);
     tls_free(gateway.tls);
     directory_settings_free(gateway.directory);
+    addresses_free(gateway.addresses);
 }
 
 static size_t status(struct mirai_runtime *runtime, struct mirai_buf *pairs)

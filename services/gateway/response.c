@@ -14,9 +14,13 @@ static h2o_iovec_t name_options = NAME("x-content-type-options");
 static h2o_iovec_t name_frame = NAME("x-frame-options");
 static h2o_iovec_t name_policy = NAME("content-security-policy");
 static h2o_iovec_t name_referrer = NAME("referrer-policy");
+static h2o_iovec_t name_resource = NAME("cross-origin-resource-policy");
+static h2o_iovec_t name_opener = NAME("cross-origin-opener-policy");
+static h2o_iovec_t name_permissions = NAME("permissions-policy");
 
 static const char policy_page[] =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+static const char policy_permissions[] = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 /* Data is no page: should a browser show it as one, it may do nothing at all. */
 static const char policy_data[] = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
@@ -33,17 +37,23 @@ static void put(h2o_req_t *req, h2o_iovec_t *name, const char *value, size_t len
 #define PUT(req, name, literal)        put(req, name, literal, sizeof(literal) - 1)
 #define PUT_TOKEN(req, token, literal) put(req, (h2o_iovec_t *)&(token)->buf, literal, sizeof(literal) - 1)
 
-/* A browser that learns HSTS for localhost would break every other program that serves there. */
-static bool is_local_host(h2o_iovec_t authority)
+/* Browsers take no HSTS from an address (RFC 6797 §8.1.1); one that learns it for localhost would break every other
+ * program that serves there. */
+static bool is_address_or_local(h2o_iovec_t authority)
 {
-    static const struct mirai_str prefixes[] = {{"localhost", 9}, {"127.", 4}, {"[::1]", 5}};
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        if (authority.len >= prefixes[i].len &&
-            strncasecmp(authority.base, prefixes[i].data, prefixes[i].len) == 0) {
+    static const char local[] = "localhost";
+    size_t len = 0, local_len = sizeof(local) - 1;
+    bool is_address = true; /* digits and dots, or brackets: names do not end in a number */
+    for (; len < authority.len && authority.base[len] != ':'; len++) {
+        char c = authority.base[len];
+        if (c == '[') {
             return true;
         }
+        is_address = is_address && (c == '.' || (c >= '0' && c <= '9'));
     }
-    return false;
+    return is_address ||
+           (len >= local_len && strncasecmp(authority.base + len - local_len, local, local_len) == 0 &&
+            (len == local_len || authority.base[len - local_len - 1] == '.'));
 }
 
 static void put_common(h2o_req_t *req, struct mirai_str id, enum response_cache cache, bool page)
@@ -59,12 +69,16 @@ static void put_common(h2o_req_t *req, struct mirai_str id, enum response_cache 
     if (page) {
         PUT(req, &name_policy, policy_page);
         PUT(req, &name_frame, "DENY"); /* for browsers that do not know frame-ancestors */
+        PUT(req, &name_opener, "same-origin");
+        PUT(req, &name_permissions, policy_permissions);
     } else {
         PUT(req, &name_policy, policy_data);
     }
     PUT(req, &name_referrer, "no-referrer");
-    if (!is_local_host(req->authority)) {
-        PUT_TOKEN(req, H2O_TOKEN_STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+    PUT(req, &name_resource, "same-origin"); /* other sites' pages may not embed it */
+    struct mirai_str hsts = gateway_loop_of(req)->gateway->settings.hsts;
+    if (hsts.len > 0 && !is_address_or_local(req->authority)) {
+        put(req, (h2o_iovec_t *)&H2O_TOKEN_STRICT_TRANSPORT_SECURITY->buf, hsts.data, hsts.len);
     }
     cors_headers(req);
 }

@@ -86,8 +86,16 @@ static double read_connections(void *data)
     return atomic_load_explicit(&gateway->connections, memory_order_relaxed);
 }
 
+static const char *const refusals[GATEWAY_REFUSALS] = {
+    [GATEWAY_REFUSED_GONE] = "gone",
+    [GATEWAY_REFUSED_FULL] = "full",
+    [GATEWAY_REFUSED_HANDSHAKES] = "handshakes",
+    [GATEWAY_REFUSED_ADDRESS] = "address",
+};
+
 void traffic_init(struct gateway *gateway)
 {
+    char labels[64];
     for (size_t i = 0; i < routes_count && i < ENDPOINTS_MAX - 1; i++) {
         endpoints[i] = endpoint_new(route_method_names[routes[i].method], routes[i].pattern);
     }
@@ -96,6 +104,16 @@ void traffic_init(struct gateway *gateway)
         mirai_metric_counter("mirai_gateway_kept_hits_total", "Reads answered without a call", NULL);
     gateway->metrics.kept_misses = mirai_metric_counter(
         "mirai_gateway_kept_misses_total", "Reads whose answer was not kept, or no longer", NULL);
+    for (enum h2_verdict verdict = H2_FINE + 1; verdict < H2_VERDICTS; verdict++) {
+        snprintf(labels, sizeof(labels), "kind=\"%s\"", h2_verdict_name(verdict));
+        gateway->metrics.floods[verdict] = mirai_metric_counter(
+            "mirai_gateway_floods_total", "HTTP/2 connections ended because they flooded", labels);
+    }
+    for (enum gateway_refusal refusal = GATEWAY_ADMITTED + 1; refusal < GATEWAY_REFUSALS; refusal++) {
+        snprintf(labels, sizeof(labels), "reason=\"%s\"", refusals[refusal]);
+        gateway->metrics.refused[refusal] = mirai_metric_counter(
+            "mirai_gateway_connections_refused_total", "Connections ended before they began", labels);
+    }
     mirai_metric_gauge_from("app_active_users", "Users seen in the last 5 minutes", NULL, read_active_users,
                             NULL);
     mirai_metric_gauge_from("mirai_gateway_connections", "Open client connections", NULL, read_connections,

@@ -18,7 +18,7 @@ stack = None
 
 def setUpModule():
     global stack
-    stack = unittest.enterModuleContext(Stack())
+    stack = unittest.enterModuleContext(Stack(MIRAI_HSTS_SECONDS=31536000))
 
 
 class Conditional(Case):
@@ -90,9 +90,14 @@ class Answers(Case):
             headers = client.get(path).headers
             self.assertIsNone(headers["Strict-Transport-Security"], path)  # not for localhost: other programs serve there too
             public = client.request("GET", path, headers={"Host": "kb.example.jp"}).headers
-            self.assertIn("max-age=", public["Strict-Transport-Security"] or "", path)
+            self.assertIn("max-age=31536000", public["Strict-Transport-Security"] or "", path)
+            for host in ("127.0.0.1", "[::1]", "192.0.2.7", "LOCALHOST:1", "app.localhost"):
+                self.assertNotIn("Strict-Transport-Security", client.request("GET", path, headers={"Host": host}).headers, host)
+            for host in ("localhost-kb.example.jp", "192.kb.example.jp"):
+                self.assertIn("Strict-Transport-Security", client.request("GET", path, headers={"Host": host}).headers, host)
             self.assertEqual(headers["X-Content-Type-Options"], "nosniff", path)
             self.assertEqual(headers["Referrer-Policy"] is not None, True, path)
+            self.assertEqual(headers["Cross-Origin-Resource-Policy"], "same-origin", path)
             policy = headers["Content-Security-Policy"]
             self.assertIn("frame-ancestors 'none'", policy, path)
             self.assertNotIn("unsafe-inline", policy)

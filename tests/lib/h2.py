@@ -34,14 +34,16 @@ def frame(kind, flags, stream, payload=b""):
 
 
 class Connection:
-    """One connection. `ended` maps a stream to the first byte of its header block, or to None when the server reset it."""
+    """One connection. `ended` maps a stream to the first byte of its header block, or to None when the server reset it.
+    source: address to come from, such as 127.0.0.2."""
 
-    def __init__(self, stack, timeout=10):
+    def __init__(self, stack, timeout=10, source=None):
         context = ssl.create_default_context(cafile=stack.tls_file)
         context.set_alpn_protocols(["h2"])
         self.token = stack.admin_token
         self.authority = f"localhost:{stack.port}"
-        self.tls = context.wrap_socket(socket.create_connection(("127.0.0.1", stack.port), timeout), server_hostname="localhost")
+        raw = socket.create_connection(("127.0.0.1", stack.port), timeout, source and (source, 0))
+        self.tls = context.wrap_socket(raw, server_hostname="localhost")
         assert self.tls.selected_alpn_protocol() == "h2"
         self.input = b""
         self.last = -1
