@@ -1,6 +1,8 @@
 #include "libcommon/log.h"
 #include "libcommon/rpc_internal.h"
+#include "libcommon/time.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -20,7 +22,10 @@ struct rpc_tls_context {
     bool server;
     SSL_CTX *ctx;               /* NULL: not yet, or the files were broken */
     struct file_state files[3]; /* of which ctx was made */
+    uint64_t complained_ms;     /* when a broken file was last logged */
 };
+
+#define COMPLAIN_MS 10000 /* between lines about broken files: connections are tried all the time */
 
 struct rpc_tls {
     SSL *ssl;
@@ -52,6 +57,16 @@ void rpc_tls_context_free(struct rpc_tls_context *context)
     if (context != NULL) {
         SSL_CTX_free(context->ctx);
         free(context);
+    }
+}
+
+static void complain(struct rpc_tls_context *context, const char *path, const char *why)
+{
+    uint64_t now_ms = mirai_monotonic_ms();
+    if (context->complained_ms == 0 || now_ms - context->complained_ms >= COMPLAIN_MS) {
+        context->complained_ms = now_ms;
+        mirai_log(ERROR, "no TLS between hosts: a file cannot be used", MIRAI_LOG_Z("path", path),
+                  MIRAI_LOG_Z("reason", why));
     }
 }
 
@@ -103,8 +118,7 @@ static bool refresh(struct rpc_tls_context *context)
     bool same = context->ctx != NULL;
     for (size_t i = 0; i < 3; i++) {
         if (paths[i] == NULL || !look(paths[i], &now[i])) {
-            mirai_log(ERROR, "no TLS between hosts: a file is missing",
-                      MIRAI_LOG_Z("path", paths[i] != NULL ? paths[i] : ""));
+            complain(context, paths[i] != NULL ? paths[i] : "", strerror(errno));
             return context->ctx != NULL;
         }
         same = same && now[i].inode == context->files[i].inode &&
@@ -117,8 +131,7 @@ static bool refresh(struct rpc_tls_context *context)
     const char *broken;
     SSL_CTX *ctx = load(context, &broken);
     if (ctx == NULL) { /* half a renewal: what is there goes on */
-        mirai_log(ERROR, "no TLS between hosts: a file cannot be used", MIRAI_LOG_Z("path", broken),
-                  MIRAI_LOG_Z("reason", reason()));
+        complain(context, broken, reason());
         return context->ctx != NULL;
     }
     SSL_CTX_free(context->ctx);

@@ -3,6 +3,8 @@
 The base (Debian's packages that the programs need) is made once and kept under build/machine/. A test changes a copy-on-write
 layer in memory; all mounts live in a mount namespace that ends with the machine."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -12,10 +14,13 @@ import signal
 import subprocess
 import tempfile
 import textwrap
+import unittest
 
 from stack import BIN, ROOT, wait_for
 
 CACHE = ROOT / "build" / "machine"
+LOCK = pathlib.Path(tempfile.gettempdir()) / "mirai-machine.lock"
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
 MIRROR = "http://deb.debian.org/debian"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare")
 SYSTEM = ("systemd", "systemd-sysv", "dbus", "mecab-ipadic-utf8")
@@ -59,7 +64,6 @@ def base():
         made = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}", "bookworm",
                                making / "root", MIRROR], capture_output=True, text=True, timeout=600)
         if made.returncode != 0:
-            import unittest
             raise unittest.SkipTest(f"no Debian base could be made: {made.stderr[-500:]}")
         for old in CACHE.glob("[0-9a-f]*"):
             shutil.rmtree(old)
@@ -86,8 +90,13 @@ exec systemd-nspawn --quiet --register=no --keep-unit --private-network --resolv
 """
 
 
+def groups_left():
+    """Control groups named by systemd-nspawn, which leaves them behind."""
+    return {path for place in (CGROUPS, *CGROUPS.glob("*")) for name in ("payload", "supervisor") if (path := place / name).is_dir()}
+
+
 class Machine:
-    """Use as a context manager. `files`: {path in the machine: content}, made before it boots. `prepare`: shell commands that
+    """One at a time on a host: systemd-nspawn gives all the same control group. Use as a context manager. `files`: {path in the machine: content}, made before it boots. `prepare`: shell commands that
     run before it boots, with its root as $1."""
 
     def __init__(self, files=None, prepare=""):
@@ -97,7 +106,14 @@ class Machine:
         self.init = None
 
     def __enter__(self):
-        root = base()
+        self.lock = open(LOCK, "w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.groups_before = groups_left()
+        try:
+            root = base()
+        except BaseException:
+            self.lock.close()
+            raise
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mirai-machine-"))
         (self.dir / "work").mkdir()
         for path, content in self.files.items():
@@ -130,6 +146,11 @@ class Machine:
             self.process.wait(30)
         self.console.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+        for group in groups_left() - self.groups_before:
+            for folder, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+        self.lock.close()
 
     def console_text(self):
         return f"the machine has started ({(self.dir / 'console').read_text(errors='replace')[-2000:]})"
