@@ -2,6 +2,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/notes.h"
 
 #include <openssl/crypto.h>
 #include <sodium.h>
@@ -169,6 +170,7 @@ static void accept_identity(struct exchange *exchange, struct identity *identity
     exchange->context.principal = identity->principal;
     exchange->by_session = identity->session;
     if (identity->principal.role < exchange->route->role) {
+        note_denial(exchange, NULL, "forbidden");
         refuse(exchange, PROBLEM_FORBIDDEN);
         return;
     }
@@ -197,6 +199,7 @@ static void on_token(void *data, const struct mirai_rpc_reply *reply)
     struct mirai_identity found;
     exchange->state = NULL;
     if (reply->status == MIRAI_E_NOT_FOUND || reply->status == MIRAI_E_UNAUTHENTICATED) {
+        note_denial(exchange, NULL, "unauthenticated");
         refuse(exchange, PROBLEM_UNAUTHENTICATED);
         return;
     }
@@ -301,6 +304,7 @@ void auth_check(struct exchange *exchange)
             return;
         }
         if (is_cross_site(exchange)) {
+            note_denial(exchange, NULL, "cross-site");
             refuse(exchange, PROBLEM_CROSS_SITE);
             return;
         }
