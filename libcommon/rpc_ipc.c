@@ -810,10 +810,14 @@ static int bind_path(struct rpc_ipc *ipc)
 static int bind_address(struct rpc_ipc *ipc)
 {
     struct sockaddr_storage address;
-    int port = atoi(ipc->port);
+    int64_t number;
     if (ipc->socket->guard.security == NULL || !rpc_tls_context_usable(ipc->tls)) {
         return UV_EINVAL;
     }
+    if (mirai_parse_int(mirai_str(ipc->port), 1, 65535, &number) != 0) {
+        return UV_EADDRNOTAVAIL;
+    }
+    int port = (int)number;
     if (uv_ip4_addr(ipc->host, port, (struct sockaddr_in *)&address) != 0 &&
         uv_ip6_addr(ipc->host, port, (struct sockaddr_in6 *)&address) != 0) {
         return UV_EADDRNOTAVAIL;
