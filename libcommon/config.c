@@ -157,13 +157,22 @@ static bool check_host_port(struct mirai_str text)
     return mirai_parse_int(digits, 1, 65535, &port) == 0;
 }
 
+/* ADDRESS:PORT of this host: what goes there is on no wire. Names are not believed, they may lead elsewhere. */
+static bool is_loopback(struct mirai_str text)
+{
+    char host[64];
+    int port;
+    return mirai_config_parse_address(text, host, &port) &&
+           (strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0);
+}
+
 /* Bytes of a URL that the RPC client takes, and of a path that fits sockaddr_un (unix(7)). */
 #define URL_MAX       255
 #define PATH_MAX_UNIX 107
 
 static bool check_endpoint(struct mirai_str url)
 {
-    static const struct mirai_str ipc = {"ipc://", 6}, tcp = {"tcp://", 6};
+    static const struct mirai_str ipc = {"ipc://", 6}, tcp = {"tcp://", 6}, tls = {"tls+tcp://", 10};
     int64_t weight;
     const char *hash = memrchr(url.data, '#', url.len);
     if (hash != NULL) {
@@ -180,7 +189,36 @@ static bool check_endpoint(struct mirai_str url)
     if (memcmp(url.data, ipc.data, ipc.len) == 0) {
         return rest.data[0] == '/' && rest.len <= PATH_MAX_UNIX;
     }
-    return memcmp(url.data, tcp.data, tcp.len) == 0 && check_host_port(rest);
+    if (url.len > tls.len && memcmp(url.data, tls.data, tls.len) == 0) {
+        return check_host_port((struct mirai_str){url.data + tls.len, url.len - tls.len});
+    }
+    return memcmp(url.data, tcp.data, tcp.len) == 0 && check_host_port(rest) && is_loopback(rest);
+}
+
+/* tls+tcp:// and an address of this host. */
+static bool check_listen(struct mirai_str url)
+{
+    static const struct mirai_str tls = {"tls+tcp://", 10};
+    char host[64];
+    int port;
+    return url.len > tls.len && memcmp(url.data, tls.data, tls.len) == 0 &&
+           mirai_config_parse_address((struct mirai_str){url.data + tls.len, url.len - tls.len}, host, &port);
+}
+
+static bool check_peers(struct mirai_str text)
+{
+    for (;;) {
+        const char *comma = memchr(text.data, ',', text.len);
+        size_t len = comma != NULL ? (size_t)(comma - text.data) : text.len;
+        const char *equals = memchr(text.data, '=', len);
+        if (equals == NULL || equals == text.data || equals + 1 == text.data + len) {
+            return false;
+        }
+        if (comma == NULL) {
+            return true;
+        }
+        text = (struct mirai_str){comma + 1, text.len - len - 1};
+    }
 }
 
 static bool check_endpoints(struct mirai_str text)
@@ -291,8 +329,8 @@ static const struct {
 } forms[MIRAI_CONFIG_COUNT] = {
 #define ENDPOINTS                                                                                            \
     {                                                                                                        \
-        check_endpoints, "ipc://PATH or tcp://HOST:PORT, each with #WEIGHT 1..1000 or "                      \
-                         "without, comma-separated"                                                          \
+        check_endpoints, "ipc://PATH, tls+tcp://HOST:PORT or (loopback only) tcp://HOST:PORT, each with "    \
+                         "#WEIGHT 1..1000 or without, comma-separated"                                       \
     }
     [MIRAI_CONFIG_INSTANCE] = {check_instance,
                                "1 to 32 letters, digits, '.', '_' or '-', not beginning with '.'"},
@@ -301,6 +339,10 @@ static const struct {
     [MIRAI_CONFIG_BACKUP_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_METRICS_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_GATEWAY_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_FEED_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_RPC_LISTEN] = {check_listen, "tls+tcp://ADDRESS:PORT"},
+    [MIRAI_CONFIG_FEED_LISTEN] = {check_listen, "tls+tcp://ADDRESS:PORT"},
+    [MIRAI_CONFIG_RPC_PEERS] = {check_peers, "NAME=USER, comma-separated"},
     [MIRAI_CONFIG_AUDIT_KEY] = {check_seed, "64 hexadecimal digits"},
     [MIRAI_CONFIG_AUDIT_SYSLOG] = {check_syslog, "off, /PATH, udp://IPV4:PORT or udp://[IPV6]:PORT"},
     [MIRAI_CONFIG_CORS_ORIGINS] = {check_origins,

@@ -29,6 +29,19 @@
     S(BACKUP_ENDPOINTS, "", 0, "nng URLs of backup; empty: found in RUN_DIR")                                \
     S(METRICS_ENDPOINTS, "", 0, "nng URLs of metrics; empty: found in RUN_DIR")                              \
     S(GATEWAY_ENDPOINTS, "", 0, "nng URLs of gateway (for metrics and status); empty: found in RUN_DIR")     \
+    S(RPC_PEERS, "", 0,                                                                                      \
+      "UNIX users of the daemons that may call this one, NAME=USER, comma-separated; the others keep "       \
+      "theirs "                                                                                              \
+      "(gateway=mirai-gateway, search-index=mirai-search, backup=mirai-backup, metrics=mirai-metrics, "      \
+      "knowledge-store=mirai-store)")                                                                        \
+    S(RPC_LISTEN, "", 0, "tls+tcp://ADDRESS:PORT on which daemons of other hosts are answered; empty: none") \
+    S(RPC_TLS_CERTIFICATE, "/etc/mirai/rpc/daemon.pem", 0,                                                   \
+      "PEM file with this daemon's certificate for other hosts; its common name is the daemon's name")       \
+    S(RPC_TLS_PRIVATE_KEY, "/etc/mirai/rpc/daemon.key", 0, "PEM file with its private key")                  \
+    S(RPC_TLS_CA, "/etc/mirai/rpc/ca.pem", 0, "PEM file with the authority that signs for all daemons")      \
+    S(FEED_LISTEN, "", 0,                                                                                    \
+      "tls+tcp://ADDRESS:PORT on which the store tells other hosts of changes; empty: none")                 \
+    S(FEED_ENDPOINTS, "", 0, "tls+tcp URLs of the stores' FEED_LISTEN; empty: found in RUN_DIR")             \
     A(GATEWAY_LISTEN, "127.0.0.1:8888", "address and port of HTTPS")                                         \
     I(GATEWAY_THREADS, 0, 0, 64, "threads", "event loops; 0: one per core")                                  \
     S(TLS_CERTIFICATE, "/etc/mirai/tls/server.pem", 0,                                                       \

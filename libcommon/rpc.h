@@ -49,6 +49,16 @@ struct mirai_context {
     struct mirai_str client_address;  /* for the audit log */
 };
 
+/* With whom sockets talk, and how they show who they are. Lent: lives as long as the socket; one serves many. */
+struct mirai_peers;
+struct mirai_rpc_security {
+    const struct mirai_peers
+        *peers;              /* rights by UNIX user and by certificate; NULL: everyone may do everything */
+    const char *certificate; /* PEM files for tls+tcp:// URLs: ours with its chain, */
+    const char *private_key; /* its key, */
+    const char *authority;   /* and who signs for all daemons; NULL: none */
+};
+
 /* ------------------------------------------------------------------ server */
 
 struct mirai_rpc_server;
@@ -69,9 +79,10 @@ struct mirai_rpc_method {
 
 struct mirai_rpc_server_options {
     uv_loop_t *loop;
-    const char *url;                        /* "ipc:///run/mirai/knowledge-store@1.sock" or "tcp://…" */
-    const struct mirai_rpc_method *methods; /* ends with {NULL}; lives as long as the server */
-    const struct mirai_rpc_method *more;    /* a second such table (the runtime's own methods), or NULL */
+    const char *url; /* "ipc:///run/mirai/knowledge-store@1.sock", "tls+tcp://10.0.0.1:7700" or "tcp://…" */
+    const struct mirai_rpc_security *security; /* NULL: whoever connects may call everything */
+    const struct mirai_rpc_method *methods;    /* ends with {NULL}; lives as long as the server */
+    const struct mirai_rpc_method *more;       /* a second such table (the runtime's own methods), or NULL */
     void *data;
     size_t queue_max; /* requests held at once; above it the answer is MIRAI_E_OVERLOADED */
 };
@@ -105,9 +116,10 @@ struct mirai_rpc_client_options {
     uv_loop_t *loop;
     const char
         *service; /* "knowledge-store": finds <run_dir>/<service>@*.sock, also ones that appear later */
+    const struct mirai_rpc_security *security; /* NULL: whoever listens there is taken for the service */
     const char *run_dir; /* watched with uv_fs_event and looked through again each second */
     const char *
-        endpoints; /* "ipc:///a.sock,tcp://127.0.0.1:7000#10" (weight 1..1000, default 100); not empty: run_dir is not looked at */
+        endpoints; /* "ipc:///a.sock,tls+tcp://10.0.0.1:7700#10" (weight 1..1000, default 100); not empty: run_dir is not looked at */
     size_t outstanding_max; /* over all instances; above it calls end with MIRAI_E_OVERLOADED */
     uint64_t deadline_ms;   /* default for calls without one */
 };

@@ -379,6 +379,7 @@ struct mirai_rpc_client *mirai_rpc_client_new(const struct mirai_rpc_client_opti
     char labels[128];
     client->loop = options->loop;
     client->service = mirai_str_dup(mirai_str(options->service));
+    client->security = options->security;
     client->outstanding_max = options->outstanding_max;
     client->default_ms = options->deadline_ms;
     rpc_list_init(&client->instances);

@@ -108,6 +108,7 @@ static inline bool rpc_instance_usable(const struct rpc_instance *instance)
 struct mirai_rpc_client {
     uv_loop_t *loop;
     char *service;
+    const struct mirai_rpc_security *security;
     size_t outstanding_max;
     uint64_t default_ms;
     struct rpc_discovery *discovery;

@@ -454,7 +454,8 @@ void rpc_instance_add(struct mirai_rpc_client *client, const struct rpc_endpoint
     rpc_list_append(&client->instances, &instance->link);
     client->instances_len++;
     client->open_parts++;
-    if (rpc_socket_dial(&instance->socket, client->loop, RPC_PROTOCOL_REQ, endpoint->url, &socket_events,
+    if (rpc_socket_dial(&instance->socket, client->loop, RPC_PROTOCOL_REQ, endpoint->url,
+                        (struct rpc_guard){client->security, client->service}, &socket_events,
                         instance) != 0) {
         if (rpc_socket_is_open(&instance->socket)) {
             rpc_instance_close(instance);

@@ -3,6 +3,7 @@
 #define MIRAI_RPC_INTERNAL_H
 
 #include "libcommon/rpc.h"
+#include "libcommon/rpc_peers.h"
 
 #include <nng/nng.h>
 
@@ -136,12 +137,14 @@ void rpc_frame_metrics_init(struct rpc_frame_metrics *metrics, const char *side)
 
 /* A raw REQ or REP socket. ipc:// endpoints are spoken on the loop's own thread (rpc_ipc.c): a call alone
  * costs five times less than with libnng, whose threads hand each message on some fifteen times
- * (tests/bench/rpc.c). All others belong to libnng. */
+ * (tests/bench/rpc.c). So are tls+tcp:// endpoints, because libnng 1.5.2 does not tell whose certificate it has
+ * seen. All others belong to libnng. */
 
 enum rpc_protocol {
     RPC_PROTOCOL_REQ,
     RPC_PROTOCOL_REP,
     RPC_PROTOCOL_SUB, /* to everything */
+    RPC_PROTOCOL_PUB, /* on the loop only */
 };
 
 struct rpc_socket_events {
@@ -150,6 +153,12 @@ struct rpc_socket_events {
                  bool connected); /* all messages of a lost pipe were delivered before */
     void (*writable)(void *data); /* after a send was refused; NULL: never sends */
     void (*closed)(void *data);   /* the last event */
+};
+
+/* Whom a socket talks to. */
+struct rpc_guard {
+    const struct mirai_rpc_security *security; /* NULL: to everyone */
+    const char *service;                       /* dialing: the daemon that must answer; NULL: any */
 };
 
 struct rpc_pipe_event {
@@ -161,6 +170,7 @@ struct rpc_socket {
     const struct rpc_socket_events *events;
     void *data;
     enum rpc_protocol protocol;
+    struct rpc_guard guard;
     bool waiting; /* for writable */
     bool closing;
     struct rpc_ipc *ipc; /* NULL: libnng, and the rest of the fields is in use */
@@ -182,10 +192,12 @@ struct rpc_socket {
 
 /* Accept calls at, or keep connecting to, `url`. 0, or an error with its reason logged: then
  * rpc_socket_is_open tells whether it is to be closed. */
-int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
-                      const struct rpc_socket_events *events, void *data);
+int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol, const char *url,
+                      struct rpc_guard guard, const struct rpc_socket_events *events, void *data);
 int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol, const char *url,
-                    const struct rpc_socket_events *events, void *data);
+                    struct rpc_guard guard, const struct rpc_socket_events *events, void *data);
+/* Who is at the other end: a set of peers (rpc_peers.h). */
+uint32_t rpc_socket_peers(const struct rpc_socket *socket, uint32_t pipe);
 /* Whether a send would be taken now; if not, `writable` or another pipe comes later. */
 bool rpc_socket_ready(struct rpc_socket *socket);
 /* 0: msg is gone; otherwise it is still the caller's, and `writable` comes later. */
@@ -199,13 +211,47 @@ bool rpc_socket_is_open(const struct rpc_socket *socket);
  * or an nng error. */
 int rpc_listen(nng_socket nng, const char *url, nng_listener *listener);
 
-/* rpc_ipc.c: the same verbs for ipc:// URLs. open: 0 or a libuv error, after which it is to be closed all the
- * same. */
-int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *path);
+/* rpc_ipc.c: the same verbs for ipc:// and tls+tcp:// URLs. open: 0 or a libuv error, after which it is to be
+ * closed all the same. */
+bool rpc_ipc_speaks(const char *url);
+int rpc_ipc_open(struct rpc_socket *socket, uv_loop_t *loop, const char *url);
 bool rpc_ipc_ready(struct rpc_ipc *ipc);
 int rpc_ipc_send(struct rpc_ipc *ipc, nng_msg *msg);
+/* To every subscriber; one that does not take what it was sent misses it. The bytes are copied. */
+void rpc_ipc_broadcast(struct rpc_ipc *ipc, struct mirai_str bytes);
+uint32_t rpc_ipc_peers(const struct rpc_ipc *ipc, uint32_t pipe);
 void rpc_ipc_drop(struct rpc_ipc *ipc, uint32_t pipe);
 void rpc_ipc_close(struct rpc_ipc *ipc);
+
+/* ------------------------------------------------------------------ TLS without a socket (rpc_tls.c) */
+
+/* Keys and certificates of a socket; files that change are read again with the next connection. */
+struct rpc_tls_context;
+struct rpc_tls_context *rpc_tls_context_new(const struct mirai_rpc_security *security, bool server);
+void rpc_tls_context_free(struct rpc_tls_context *context);
+bool rpc_tls_context_usable(struct rpc_tls_context *context); /* false: the reason was logged */
+
+enum rpc_tls_result {
+    RPC_TLS_DONE,
+    RPC_TLS_MORE, /* when more was fed */
+    RPC_TLS_FAILED,
+};
+
+#define RPC_TLS_NAME_SIZE 64
+
+/* One connection: ciphertext is fed and taken, plain bytes are read and written. Whatever may have been made for
+ * the peer (rpc_tls_pending) is taken and sent after each of these calls. */
+struct rpc_tls;
+struct rpc_tls *rpc_tls_new(struct rpc_tls_context *context); /* NULL: the reason was logged */
+void rpc_tls_free(struct rpc_tls *tls);
+void rpc_tls_feed(struct rpc_tls *tls, const char *bytes, size_t len);
+enum rpc_tls_result rpc_tls_handshake(struct rpc_tls *tls, const char **why); /* why: after FAILED */
+enum rpc_tls_result rpc_tls_read(struct rpc_tls *tls, char *out, size_t size, size_t *len);
+bool rpc_tls_write(struct rpc_tls *tls, const char *bytes, size_t len); /* after the handshake */
+size_t rpc_tls_pending(const struct rpc_tls *tls);
+void rpc_tls_take(struct rpc_tls *tls, char *out, size_t len);
+/* The common name in the peer's verified certificate; "" when there is not exactly one that can be used. */
+void rpc_tls_peer(const struct rpc_tls *tls, char name[RPC_TLS_NAME_SIZE]);
 
 /* ------------------------------------------------------------------ discovery (rpc_discovery.c) */
 

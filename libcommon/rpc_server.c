@@ -10,16 +10,19 @@
 #define COPY_MAX (16u << 10) /* requests up to here are copied; larger ones keep their frame alive */
 #define KEEP_MAX (4u << 10)  /* capacity that a free request keeps */
 #define PIPE_QUEUE_MAX                                                                                       \
-    (64u << 20)         /* bytes of replies for a peer that does not take them: then it is cut off */
-#define LINGER_MS    50 /* time that nng gets for the last replies */
-#define PIPE_BUCKETS 64
-#define FRAME_MIN    4096
+    (64u << 20)             /* bytes of replies for a peer that does not take them: then it is cut off */
+#define LINGER_MS        50 /* time that nng gets for the last replies */
+#define PIPE_BUCKETS     64
+#define FRAME_MIN        4096
+#define FORBIDDEN_LOG_MS 10000 /* between lines about calls without a right */
 
 struct server_method {
     const char *name;
     void (*handle)(struct mirai_rpc_request *request);
     struct mirai_counter *results[MIRAI_ERROR_COUNT];
     struct mirai_histogram *seconds;
+    uint32_t as_user;   /* who may call it for a user or no one: a set of peers */
+    uint32_t as_system; /* who may call it as the system */
 };
 
 /* A received frame that large requests point into. */
@@ -41,6 +44,7 @@ struct server_pipe {
     struct rpc_list dirty;  /* server.dirty */
     struct rpc_list frames; /* reply_frame: the last one is open */
     uint32_t id;
+    uint32_t peers;        /* who it is: a set, fixed when it connected */
     uint32_t header;       /* the client's nng request id, echoed */
     uint32_t sent;         /* reply frames handed to nng */
     uint32_t acknowledged; /* of these received by the client */
@@ -74,6 +78,8 @@ struct mirai_rpc_server {
     struct server_method *methods; /* open-addressed by name */
     size_t methods_mask;
     struct server_method unknown;
+    const struct mirai_peers *peers; /* NULL: everyone may call everything */
+    uint64_t forbidden_ms;           /* when a call without the right to it was last logged */
     struct rpc_frame_metrics metrics;
     struct mirai_gauge *pending_gauge;
     struct mirai_buf scratch;
@@ -119,13 +125,15 @@ static size_t count_methods(const struct mirai_rpc_method *methods)
     return n;
 }
 
-static void method_init(struct server_method *method, const char *name,
+static void method_init(struct mirai_rpc_server *server, struct server_method *method, const char *name,
                         void (*handle)(struct mirai_rpc_request *))
 {
     char labels[128];
     snprintf(labels, sizeof(labels), "method=\"%s\"", name);
     method->name = name;
     method->handle = handle;
+    method->as_user = server->peers != NULL ? mirai_peers_allowed(server->peers, name, false) : UINT32_MAX;
+    method->as_system = server->peers != NULL ? mirai_peers_allowed(server->peers, name, true) : UINT32_MAX;
     method->seconds = mirai_metric_histogram("mirai_rpc_seconds", "Time from arrival to reply", labels);
 }
 
@@ -134,7 +142,7 @@ static void add_methods(struct mirai_rpc_server *server, const struct mirai_rpc_
     for (size_t i = 0; methods != NULL && methods[i].name != NULL; i++) {
         struct server_method *method = find_method(server, mirai_str(methods[i].name));
         if (method->name == NULL) { /* the first table wins */
-            method_init(method, methods[i].name, methods[i].handle);
+            method_init(server, method, methods[i].name, methods[i].handle);
         }
     }
 }
@@ -169,6 +177,7 @@ static struct server_pipe *add_pipe(struct mirai_rpc_server *server, uint32_t id
 {
     struct server_pipe *pipe = mirai_alloc(sizeof(*pipe));
     pipe->id = id;
+    pipe->peers = rpc_socket_peers(&server->socket, id);
     pipe->usual = FRAME_MIN;
     rpc_list_init(&pipe->dirty);
     rpc_list_init(&pipe->frames);
@@ -503,6 +512,22 @@ static void hold_ids(struct server_request *request)
     }
 }
 
+/* Whether the daemon at the other end has the right to this method for this principal. */
+static bool permitted(struct mirai_rpc_server *server, const struct server_request *request)
+{
+    const struct server_method *method = request->method;
+    const struct mirai_principal *who = &request->public.context.principal;
+    if ((request->pipe->peers & (who->user_id < 0 ? method->as_system : method->as_user)) != 0) {
+        return true;
+    }
+    if (server->forbidden_ms == 0 || server->now_us / 1000 - server->forbidden_ms >= FORBIDDEN_LOG_MS) {
+        server->forbidden_ms = server->now_us / 1000;
+        mirai_log(WARNING, "a daemon called what it has no right to", MIRAI_LOG_Z("method", method->name),
+                  MIRAI_LOG_I("user_id", who->user_id), MIRAI_LOG_I("peers", request->pipe->peers));
+    }
+    return false;
+}
+
 static void serve(struct mirai_rpc_server *server, struct server_pipe *pipe, struct rpc_message *message,
                   struct server_frame **frame, nng_msg *msg)
 {
@@ -537,6 +562,10 @@ static void serve(struct mirai_rpc_server *server, struct server_pipe *pipe, str
     if (mirai_context_decode(message->context, now_ms, context, server->ids, IDS_MAX) != 0) {
         context->deadline_ms = 0;
         mirai_rpc_fail(&request->public, MIRAI_E_INVALID, "context");
+        return;
+    }
+    if (!permitted(server, request)) {
+        mirai_rpc_fail(&request->public, MIRAI_E_FORBIDDEN, "this daemon has no right to it");
         return;
     }
     if (context->deadline_ms != 0 && context->deadline_ms <= now_ms) {
@@ -667,6 +696,7 @@ struct mirai_rpc_server *mirai_rpc_server_new(const struct mirai_rpc_server_opti
     server->methods_mask = slots - 1;
     server->data = options->data;
     server->queue_max = options->queue_max;
+    server->peers = options->security != NULL ? options->security->peers : NULL;
     add_methods(server, options->methods);
     add_methods(server, options->more);
     server->unknown.name = "unknown";
@@ -682,7 +712,8 @@ struct mirai_rpc_server *mirai_rpc_server_new(const struct mirai_rpc_server_opti
     server->flush.data = server;
     server->linger.data = server;
     server->open_handles = 2;
-    if (rpc_socket_listen(&server->socket, options->loop, options->url, &socket_events, server) != 0) {
+    if (rpc_socket_listen(&server->socket, options->loop, RPC_PROTOCOL_REP, options->url,
+                          (struct rpc_guard){.security = options->security}, &socket_events, server) != 0) {
         if (rpc_socket_is_open(&server->socket)) {
             rpc_socket_close(&server->socket);
         } else {

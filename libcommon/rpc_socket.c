@@ -238,6 +238,8 @@ static int open_nng(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protoco
     case RPC_PROTOCOL_REP:
         nng_socket_set_int(nng, NNG_OPT_SENDBUF, FRAMES_PENDING);
         break;
+    case RPC_PROTOCOL_PUB:
+        break; /* has no opener */
     case RPC_PROTOCOL_SUB:
         nng_socket_set(nng, NNG_OPT_SUB_SUBSCRIBE, "", 0);
         break;
@@ -255,21 +257,24 @@ static int failed(const char *what, const char *url, const char *reason)
     return MIRAI_E_INTERNAL;
 }
 
-/* The path of "ipc:///run/x.sock", or NULL. */
-static const char *ipc_path(const char *url)
+/* Without TLS nobody at the other end can be told from anybody. */
+static bool is_anonymous(struct rpc_guard guard, const char *url)
 {
-    return strncmp(url, "ipc://", 6) == 0 ? url + 6 : NULL;
+    return guard.security != NULL && guard.security->peers != NULL && !rpc_ipc_speaks(url);
 }
 
-int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, const char *url,
-                      const struct rpc_socket_events *events, void *data)
+int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol, const char *url,
+                      struct rpc_guard guard, const struct rpc_socket_events *events, void *data)
 {
-    *socket = (struct rpc_socket){.events = events, .data = data, .protocol = RPC_PROTOCOL_REP};
-    if (ipc_path(url) != NULL) {
-        int err = rpc_ipc_open(socket, loop, ipc_path(url));
+    *socket = (struct rpc_socket){.events = events, .data = data, .protocol = protocol, .guard = guard};
+    if (rpc_ipc_speaks(url)) {
+        int err = rpc_ipc_open(socket, loop, url);
         return err == 0 ? 0 : failed("cannot listen for calls", url, uv_strerror(err));
     }
-    int err = open_nng(socket, loop, RPC_PROTOCOL_REP, events, data);
+    if (is_anonymous(guard, url) || protocol != RPC_PROTOCOL_REP) {
+        return failed("cannot listen for calls", url, "only ipc:// and tls+tcp:// say who connects");
+    }
+    int err = open_nng(socket, loop, protocol, events, data);
     if (err == 0 && (err = rpc_listen(socket->nng, url, &(nng_listener){0})) != 0) {
         return failed("cannot listen for calls", url, nng_strerror(err));
     }
@@ -288,11 +293,11 @@ static void on_redial(uv_timer_t *timer)
 }
 
 int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol, const char *url,
-                    const struct rpc_socket_events *events, void *data)
+                    struct rpc_guard guard, const struct rpc_socket_events *events, void *data)
 {
-    *socket = (struct rpc_socket){.events = events, .data = data, .protocol = protocol};
-    if (ipc_path(url) != NULL) {
-        int err = rpc_ipc_open(socket, loop, ipc_path(url));
+    *socket = (struct rpc_socket){.events = events, .data = data, .protocol = protocol, .guard = guard};
+    if (rpc_ipc_speaks(url)) {
+        int err = rpc_ipc_open(socket, loop, url);
         return err == 0 ? 0 : failed("cannot dial", url, uv_strerror(err));
     }
     int err = open_nng(socket, loop, protocol, events, data);
@@ -306,6 +311,11 @@ int rpc_socket_dial(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protoco
     }
     uv_timer_start(&socket->redial, on_redial, REDIAL_MS, REDIAL_MS);
     return 0;
+}
+
+uint32_t rpc_socket_peers(const struct rpc_socket *socket, uint32_t pipe)
+{
+    return socket->ipc != NULL ? rpc_ipc_peers(socket->ipc, pipe) : MIRAI_PEERS_TRUSTED;
 }
 
 bool rpc_socket_is_open(const struct rpc_socket *socket)

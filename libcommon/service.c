@@ -41,13 +41,19 @@ const char *mirai_version(void)
     return MIRAI_VERSION;
 }
 
+size_t service_pending(const struct mirai_runtime *runtime)
+{
+    return (runtime->rpc != NULL ? mirai_rpc_server_pending(runtime->rpc) : 0) +
+           (runtime->remote != NULL ? mirai_rpc_server_pending(runtime->remote) : 0);
+}
+
 /* ------------------------------------------------------------------ drain */
 
 static void on_drain_poll(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
     struct mirai_runtime *runtime = &daemon->runtime;
-    size_t pending = runtime->rpc != NULL ? mirai_rpc_server_pending(runtime->rpc) : 0;
+    size_t pending = service_pending(runtime);
     bool busy = runtime->service->busy != NULL && runtime->service->busy(runtime);
     if (pending > 0 || busy) {
         if (mirai_monotonic_ms() < daemon->drain_until_ms) {
@@ -72,6 +78,9 @@ void mirai_service_shutdown(struct mirai_runtime *runtime, int exit_code)
     mirai_notify("STOPPING=1");
     if (runtime->rpc != NULL) {
         mirai_rpc_server_drain(runtime->rpc);
+    }
+    if (runtime->remote != NULL) {
+        mirai_rpc_server_drain(runtime->remote);
     }
     if (runtime->service->drain != NULL) {
         runtime->service->drain(runtime);
@@ -205,11 +214,12 @@ static void close_handles(struct daemon *daemon)
 
 /* ------------------------------------------------------------------ life */
 
-static struct mirai_rpc_server *open_rpc(struct daemon *daemon)
+static struct mirai_rpc_server *open_rpc(struct daemon *daemon, const char *url)
 {
     const struct mirai_rpc_server_options options = {
         .loop = daemon->runtime.loop,
-        .url = daemon->place.url,
+        .url = url,
+        .security = mirai_service_security(),
         .methods = daemon->runtime.service->methods,
         .more = service_methods,
         .data = daemon->runtime.state,
@@ -230,9 +240,12 @@ static int serve(struct daemon *daemon)
         mirai_log(FATAL, "could not start");
         goto close;
     }
-    runtime->rpc = open_rpc(daemon);
-    if (runtime->rpc == NULL) {
-        mirai_log(FATAL, "cannot listen", MIRAI_LOG_Z("url", daemon->place.url));
+    const char *remote = mirai_config_str(MIRAI_CONFIG_RPC_LISTEN);
+    runtime->rpc = open_rpc(daemon, daemon->place.url);
+    runtime->remote = runtime->rpc != NULL && remote[0] != '\0' ? open_rpc(daemon, remote) : NULL;
+    if (runtime->rpc == NULL || (runtime->remote == NULL && remote[0] != '\0')) {
+        mirai_log(FATAL, "cannot listen",
+                  MIRAI_LOG_Z("url", runtime->rpc == NULL ? daemon->place.url : remote));
         goto stop;
     }
     runtime->exit_code = 0;
@@ -244,7 +257,11 @@ stop:
     if (service->stop != NULL) {
         service->stop(runtime);
     }
-    if (runtime->rpc != NULL) { /* after stop(), which may still answer calls */
+    if (runtime->remote != NULL) { /* after stop(), which may still answer calls */
+        mirai_rpc_server_free(runtime->remote);
+        runtime->remote = NULL;
+    }
+    if (runtime->rpc != NULL) {
         mirai_rpc_server_free(runtime->rpc);
         runtime->rpc = NULL;
     }
@@ -265,6 +282,7 @@ static void prepare_process(void)
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    mirai_service_seal();
 }
 
 static void print_help(const struct mirai_service *service, FILE *out)
@@ -366,6 +384,7 @@ int mirai_service_run(const struct mirai_service *service, int argc, char **argv
         break;
     }
     int err = mirai_config_load(environ, stderr);
+    err = err == 0 ? mirai_service_secure(service->peers, stderr) : err;
     if (command == COMMAND_CHECK_CONFIG) {
         struct service_place place;
         err = err == 0 ? service_place_init(&place, service->name, stderr) : err;
@@ -374,32 +393,4 @@ int mirai_service_run(const struct mirai_service *service, int argc, char **argv
     }
     mirai_config_wipe(environ, false);
     return err == 0 ? run(service, data) : EXIT_USAGE;
-}
-
-/* ------------------------------------------------------------------ clients */
-
-struct mirai_rpc_client *mirai_service_client(uv_loop_t *loop, const char *service)
-{
-    static const struct {
-        const char *service;
-        enum mirai_config_key endpoints;
-    } services[] = {
-        {"knowledge-store", MIRAI_CONFIG_STORE_ENDPOINTS}, {"search-index", MIRAI_CONFIG_SEARCH_ENDPOINTS},
-        {"backup", MIRAI_CONFIG_BACKUP_ENDPOINTS},         {"metrics", MIRAI_CONFIG_METRICS_ENDPOINTS},
-        {"gateway", MIRAI_CONFIG_GATEWAY_ENDPOINTS},
-    };
-    struct mirai_rpc_client_options options = {
-        .loop = loop,
-        .service = service,
-        .run_dir = mirai_config_str(MIRAI_CONFIG_RUN_DIR),
-        .endpoints = "",
-        .outstanding_max = mirai_config_size(MIRAI_CONFIG_RPC_OUTSTANDING_MAX),
-        .deadline_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_RPC_DEADLINE_MS),
-    };
-    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
-        if (strcmp(services[i].service, service) == 0) {
-            options.endpoints = mirai_config_str(services[i].endpoints);
-        }
-    }
-    return mirai_rpc_client_new(&options);
 }

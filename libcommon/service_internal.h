@@ -34,4 +34,7 @@ extern const struct mirai_rpc_method service_methods[];
 /* The runtime that these methods speak of: a process has one. */
 void service_methods_set(struct mirai_runtime *runtime);
 
+/* Requests that are not yet answered. */
+size_t service_pending(const struct mirai_runtime *runtime);
+
 #endif

@@ -93,8 +93,7 @@ static void handle_status(struct mirai_rpc_request *request)
     write_pair(&result, "started_at", started_at);
     write_pair_int(&result, "uptime_ms", mirai_now_ms() - runtime->started_at_ms);
     write_pair_int(&result, "rss_bytes", mirai_process_rss());
-    write_pair_int(&result, "pending",
-                   (int64_t)mirai_rpc_server_pending(runtime->rpc) - 1); /* but this one */
+    write_pair_int(&result, "pending", (int64_t)service_pending(runtime) - 1); /* but this one */
     mirai_mp_write_cstr(&result, "draining");
     mirai_mp_write_bool(&result, runtime->draining);
     size_t own = runtime->service->status != NULL ? runtime->service->status(runtime, &result) : 0;

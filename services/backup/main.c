@@ -1,6 +1,7 @@
 /* mirai-backup: keeps verified snapshots of the store's database and attachments. */
 #include "libcommon/config.h"
 #include "libcommon/log.h"
+#include "proto/peers.h"
 #include "services/backup/files.h"
 #include "services/backup/methods.h"
 #include "services/backup/snapshots.h"
@@ -57,6 +58,7 @@ static const struct mirai_service backup_service = {
     .name = "backup",
     .summary = "keeps verified snapshots of the knowledge base",
     .methods = backup_methods,
+    .peers = mirai_peer_table,
     .start = backup_start,
     .stop = backup_stop,
     .status = backup_status,

@@ -2,6 +2,7 @@
 #include "libcommon/config.h"
 #include "libcommon/log.h"
 #include "libcommon/service.h"
+#include "proto/peers.h"
 #include "services/ctl/commands.h"
 #include "services/ctl/ctl.h"
 
@@ -32,12 +33,14 @@ int main(int argc, char **argv)
     size_t faults_len = 0;
     signal(SIGPIPE, SIG_IGN);
     umask(0027);
+    mirai_service_seal();
     mirai_log_set_level(MIRAI_LOG_FATAL); /* standard output belongs to the command */
     FILE *errors = open_memstream(&faults, &faults_len);
     if (errors == NULL) {
         return CTL_FAILED;
     }
-    bool configured = mirai_config_load(environ, errors) == 0;
+    bool configured =
+        mirai_config_load(environ, errors) == 0 && mirai_service_secure(mirai_peer_table, errors) == 0;
     fclose(errors);
     mirai_config_wipe(environ, true); /* miraictl run hands them on to the daemons */
     text_init();

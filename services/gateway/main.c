@@ -1,6 +1,7 @@
 #include "libcommon/config.h"
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "proto/peers.h"
 #include "services/gateway/addresses.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/cors.h"
@@ -178,6 +179,7 @@ static const struct mirai_service service = {
     .name = "gateway",
     .summary = "HTTPS for people and programs: identity, routes, JSON",
     .methods = methods,
+    .peers = mirai_peer_table,
     .start = start,
     .drain = drain,
     .busy = busy,

@@ -1,6 +1,7 @@
 /* mirai-knowledge-store: the one source of truth. What it can do is in methods.c, how it does it in op.h. */
 #include "libcommon/config.h"
 #include "libcommon/service.h"
+#include "proto/peers.h"
 #include "services/knowledge-store/methods.h"
 #include "services/knowledge-store/store.h"
 
@@ -50,6 +51,7 @@ static const struct mirai_service knowledge_store = {
     .name = "knowledge-store",
     .summary = "keeps articles, users and everything that must not be lost",
     .methods = store_rpc_methods,
+    .peers = mirai_peer_table,
     .start = start,
     .busy = busy,
     .stop = stop,

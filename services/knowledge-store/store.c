@@ -431,6 +431,19 @@ static void make_gauges(struct store *store)
 
 /* ------------------------------------------------------------------ start and stop */
 
+/* The feed's hints, here and, when configured, for other hosts. NULL with the reason logged. */
+static struct mirai_publisher *open_publisher(struct store *store, const char *url)
+{
+    const char *remote = mirai_config_str(MIRAI_CONFIG_FEED_LISTEN);
+    struct mirai_publisher *publisher = mirai_publisher_new(url, mirai_service_security());
+    if (publisher != NULL && remote[0] != '\0' &&
+        mirai_publisher_listen(publisher, store->loop, remote) != 0) {
+        mirai_publisher_free(publisher);
+        publisher = NULL;
+    }
+    return publisher;
+}
+
 int store_start(struct store *store, struct mirai_runtime *runtime)
 {
     char url[PATH_MAX];
@@ -441,7 +454,7 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
     uv_timer_init(store->loop, &store->upkeep_timer);
     store->upkeep_timer.data = store;
     store->upkeep_due_ms = mirai_monotonic_ms() + UPKEEP_FIRST_MS;
-    store->publisher = mirai_publisher_new(url);
+    store->publisher = open_publisher(store, url);
     snprintf(url, sizeof(url), "%s/knowledge-store@%s.stamps", mirai_config_str(MIRAI_CONFIG_RUN_DIR),
              mirai_config_str(MIRAI_CONFIG_INSTANCE));
     store->stamps = mirai_stamps_publish(url);

@@ -1,5 +1,6 @@
 /* mirai-metrics: gathers the counters of all daemons and serves them to Prometheus. */
 #include "libcommon/service.h"
+#include "proto/peers.h"
 #include "services/metrics/collect.h"
 #include "services/metrics/http.h"
 
@@ -31,6 +32,7 @@ static const struct mirai_service metrics_service = {
     .name = "metrics",
     .summary = "gathers the metrics of all daemons and serves them to Prometheus",
     .methods = metrics_methods,
+    .peers = mirai_peer_table,
     .start = metrics_start,
     .stop = metrics_stop,
 };

@@ -1,13 +1,14 @@
 /* mirai-search-index: full-text search over the articles, rebuilt from the store at any time. */
 #include "libcommon/config.h"
 #include "libcommon/log.h"
+#include "proto/peers.h"
 #include "services/search-index/methods.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* Between pulls when the store is configured by address, so that no hints can be subscribed to. */
+/* Between pulls when the store is configured by address and its feed is not. */
 #define REMOTE_PERIOD_MS 100
 
 static void on_hint(void *data, struct mirai_str message)
@@ -49,11 +50,11 @@ static int search_start(struct mirai_runtime *runtime)
     if (state->follower == NULL || state->searcher == NULL) {
         return MIRAI_E_INTERNAL;
     }
-    if (mirai_config_str(MIRAI_CONFIG_STORE_ENDPOINTS)[0] != '\0') {
+    if (mirai_config_str(MIRAI_CONFIG_STORE_ENDPOINTS)[0] != '\0' &&
+        mirai_config_str(MIRAI_CONFIG_FEED_ENDPOINTS)[0] == '\0') {
         follower_set_period(state->follower, REMOTE_PERIOD_MS);
     }
-    state->feed = mirai_subscriber_new(runtime->loop, "knowledge-store",
-                                       mirai_config_str(MIRAI_CONFIG_RUN_DIR), "", on_hint, state);
+    state->feed = mirai_service_subscriber(runtime->loop, on_hint, state);
     return 0;
 }
 
@@ -103,6 +104,7 @@ static const struct mirai_service search_service = {
     .name = "search-index",
     .summary = "full-text search over the articles",
     .methods = search_methods,
+    .peers = mirai_peer_table,
     .start = search_start,
     .drain = search_drain,
     .busy = search_busy,

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from stack import BIN, ROOT
+from stack import BIN, ROOT, measured
 
 UNITS = ROOT / "ops" / "systemd"
 SERVICES = ("mirai-gateway", "mirai-knowledge-store", "mirai-search-index@", "mirai-backup", "mirai-metrics")
@@ -56,6 +56,18 @@ class Units(unittest.TestCase):
             with self.subTest(unit):
                 done = self.analyze("security", "--offline=yes", "--threshold=20", f"./{unit}.service")
                 self.assertEqual(done.returncode, 0, done.stdout[-300:] + done.stderr)
+                measured(f"exposure of {unit}", re.search(r"Overall exposure level .*: ([\d.]+)", done.stdout).group(1))
+
+    def test_daemons_can_tell_each_other_apart_and_leave_no_secrets(self):
+        for name in SERVICES:
+            text = (UNITS / f"{name}.service").read_text()
+            self.assertIn("PrivateUsers=no\n", text)  # otherwise SO_PEERCRED shows everyone as nobody
+            self.assertIn("LimitCORE=0\n", text)
+            self.assertIn("NoExecPaths=/\n", text)
+            self.assertIn(f"User={re.search('^User=(.+)$', text, re.M).group(1)}\n", text)
+            filters = re.findall(r"^SystemCallFilter=(.+)$", text, re.M)
+            self.assertTrue(filters and not any(group in " ".join(filters) for group in (
+                "@system-service", "@process", "@privileged", "@mount", "ptrace", "unshare", "setuid")), filters)
 
     def test_every_service_has_a_user_of_its_own(self):
         sysusers = (UNITS / "sysusers.d" / "mirai-knowledge.conf").read_text()

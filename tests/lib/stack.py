@@ -433,7 +433,8 @@ class Stack:
         with contextlib.suppress(OSError):
             for pid in map(int, pathlib.Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()):
                 with contextlib.suppress(OSError):
-                    found[os.path.basename(os.readlink(f"/proc/{pid}/exe")).removeprefix("mirai-")] = pid
+                    program = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+                    found[os.path.basename(program).removeprefix("mirai-")] = pid
         return found
 
     def memory(self, daemon):

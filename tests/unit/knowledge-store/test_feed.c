@@ -163,7 +163,7 @@ static void commits_are_published(void **state)
     struct fixture *f = *state;
     struct hints hints = {0};
     struct mirai_subscriber *subscriber =
-        mirai_subscriber_new(&f->loop, "knowledge-store", f->dir, "", on_hint, &hints);
+        mirai_subscriber_new(&f->loop, "knowledge-store", f->dir, "", NULL, on_hint, &hints);
     uint64_t deadline = mirai_monotonic_ms() + 5000;
     static uv_timer_t tick; /* so that the loop comes back; closed with the fixture */
     uv_timer_init(&f->loop, &tick);

@@ -95,13 +95,13 @@ static int teardown(void **state)
 
 static void start(struct fixture *f)
 {
-    f->publisher = mirai_publisher_new(f->url);
+    f->publisher = mirai_publisher_new(f->url, NULL);
     assert_non_null(f->publisher);
 }
 
 static void follow(struct fixture *f, const char *endpoints)
 {
-    f->subscriber = mirai_subscriber_new(&f->loop, "thing", f->dir, endpoints, on_message, f);
+    f->subscriber = mirai_subscriber_new(&f->loop, "thing", f->dir, endpoints, NULL, on_message, f);
     assert_non_null(f->subscriber);
 }
 
