@@ -44,13 +44,25 @@
     I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \
     I(AUTH_CACHE_MS, 500, 0, 10000, "ms",                                                                    \
       "how long a verified token or session is trusted without asking the store again, where its stamps do " \
-      "not say that nothing has changed (another host); 0: always ask")                                 \
+      "not say that nothing has changed (another host); 0: always ask")                                      \
     S(CORS_ORIGINS, "", 0,                                                                                   \
       "origins whose pages may call the API with a bearer token, https://HOST[:PORT], comma-separated; "     \
       "empty: none")                                                                                         \
     I(GATEWAY_CACHE_BYTES, 8388608, 0, 1073741824, "bytes",                                                  \
       "answers that a gateway keeps and gives again while the store says that nothing has changed")          \
     I(SESSION_HOURS, 12, 1, 720, "hours", "lifetime of a browser login")                                     \
+    S(SESSION_URL, "", MIRAI_CONFIG_SECRET,                                                                  \
+      "Redis that keeps browser logins and what gateways share: "                                            \
+      "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], "                                                         \
+      "rediss:// (TLS), unix://[[USER]:PASSWORD@]/PATH[?db=DB]; empty: knowledge-store keeps them")          \
+    S(SESSION_CA_FILE, "", 0,                                                                                \
+      "PEM file with the certificates that sign the one of a rediss:// server; "                             \
+      "empty: those of the system")                                                                          \
+    S(SESSION_KEY, "", MIRAI_CONFIG_SECRET,                                                                  \
+      "signs what is kept in Redis: at least 32 characters, the same in all gateways that share sessions")   \
+    S(INSTALLATION, "", 0,                                                                                   \
+      "name of the installation, the same in all gateways that share sessions; part of the "                 \
+      "cookie's name; empty: made of DATA_DIR and GATEWAY_LISTEN")                                           \
     I(SESSION_IDLE_MINUTES, 60, 0, 43200, "minutes",                                                         \
       "a browser login ends when it is not used for as long; 0: never")                                      \
     I(STORE_READERS, 2, 1, 64, "threads", "read-only database connections")                                  \
