@@ -151,10 +151,12 @@ class OtherGateway:
         self.port = free_port()
         self.instance = instance
         self.tls = stack.tls
+        self.settings = {}
+        self.command = ()  # that runs it, such as valgrind
         self.process = None
 
     def __enter__(self):
-        environment = self.stack.environment | {"MIRAI_INSTANCE": self.instance, "MIRAI_GATEWAY_LISTEN": f"127.0.0.1:{self.port}"}
+        environment = self.stack.environment | {"MIRAI_INSTANCE": self.instance, "MIRAI_GATEWAY_LISTEN": f"127.0.0.1:{self.port}"} | self.settings
         self.process = subprocess.Popen([*self.command, BIN / "mirai-gateway"], env=environment, stdout=self.stack.log, stderr=self.stack.log,
                                         stdin=subprocess.DEVNULL)
 
@@ -167,8 +169,6 @@ class OtherGateway:
                 return False
         wait_for(ready, 60, f"/ready of gateway {self.instance}")
         return self
-
-    command = ()  # that runs it, such as valgrind
 
     def __exit__(self, *_):
         self.process.terminate()
