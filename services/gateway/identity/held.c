@@ -341,6 +341,9 @@ void held_login(struct exchange *exchange, const struct mirai_login_result *resu
 
 /* ------------------------------------------------------------------ whose session */
 
+static const struct mirai_principal gateway_itself = {
+    .user_id = MIRAI_USER_SYSTEM, .role = MIRAI_ROLE_ADMIN, .name = {"gateway", 7}};
+
 /* Ask the store who the record's user is, as the gateway itself. */
 static void call_held(struct exchange *exchange, const struct mirai_held_record *record,
                       mirai_rpc_cb callback)
@@ -354,8 +357,7 @@ static void call_held(struct exchange *exchange, const struct mirai_held_record 
     mirai_set(held_session, &session, expires_at, record->expires_at);
     params->len = 0;
     mirai_message_encode(&mirai_message_held_session, &session, params);
-    exchange->context.principal = (struct mirai_principal){
-        .user_id = MIRAI_USER_SYSTEM, .role = MIRAI_ROLE_ADMIN, .name = MIRAI_STR("gateway")};
+    exchange->context.principal = gateway_itself;
     exchange_call(exchange, MIRAI_METHOD_ID_auth_held, mirai_buf_str(params), callback);
     exchange->context.principal = principal;
 }
@@ -394,12 +396,48 @@ void held_check(struct exchange *exchange, mirai_rpc_cb callback)
 
 /* ------------------------------------------------------------------ end one */
 
+static void on_noted(void *data, const struct mirai_rpc_reply *reply)
+{
+    (void)data;
+    if (reply->status != 0) {
+        mirai_log(WARNING, "the end of a session is missing in the audit log",
+                  MIRAI_LOG_Z("reason", mirai_error_slug(reply->status)));
+    }
+}
+
+/* The store notes what it does itself; it has no part in this. Nobody waits for it. */
+static void note_end(struct exchange *exchange, int64_t id)
+{
+    struct gateway_loop *loop = exchange->loop;
+    struct mirai_context context = exchange->context;
+    struct mirai_audit_note note = {0};
+    char object[40];
+    if (loop->clients[UPSTREAM_STORE] == NULL) {
+        return;
+    }
+    snprintf(object, sizeof(object), "session/%lld", (long long)id);
+    const char *action = mirai_methods[exchange->route->rpc].name;
+    mirai_set(audit_note, &note, action, mirai_str(action));
+    mirai_set(audit_note, &note, object, mirai_str(object));
+    mirai_set(audit_note, &note, result, MIRAI_STR("ok"));
+    mirai_set(audit_note, &note, user_id, exchange->context.principal.user_id);
+    loop->params.len = 0;
+    mirai_message_encode(&mirai_message_audit_note, &note, &loop->params);
+    context.principal = gateway_itself;
+    context.idempotency_key = (struct mirai_str){0};
+    mirai_rpc_call(loop->clients[UPSTREAM_STORE], mirai_methods[MIRAI_METHOD_ID_audit_append].name,
+                   MIRAI_RPC_WRITE, &context, mirai_buf_str(&loop->params), on_noted, NULL);
+}
+
 static void on_closed(void *data, int status, const struct redisReply *reply)
 {
     struct held_state *state = data;
     struct exchange *exchange = held_called(state);
     (void)reply;
     auth_changed(exchange->loop->gateway); /* also when nobody knows whether it was done */
+    if (status == 0) {
+        note_end(exchange, state->record.id);
+    }
     if (status != 0) {
         fail(exchange, status);
     } else if (exchange->route->handle == handle_logout) {
@@ -412,6 +450,7 @@ static void on_closed(void *data, int status, const struct redisReply *reply)
 static void close_session(struct held_state *state, int64_t id, int64_t user_id)
 {
     struct exchange *exchange = state->exchange;
+    state->record.id = id;
     const struct mirai_str argv[] = {session_key(exchange, state->digest), id_key(exchange, id),
                                      user_key(exchange, user_id), hex_of(exchange, state->digest)};
     exchange->command = redis_eval(exchange->loop->redis, script_close, 3, 4, argv, on_closed, state);
@@ -537,7 +576,8 @@ static void on_epoch(void *data, const struct mirai_rpc_reply *reply)
 static bool read_records(struct held_state *state, const struct redisReply *reply)
 {
     struct exchange *exchange = state->exchange;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 3 != 0 || reply->elements > 3 * SESSIONS_MAX) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 3 != 0 ||
+        reply->elements > (size_t)3 * SESSIONS_MAX) {
         return false;
     }
     state->records =
