@@ -118,6 +118,17 @@ class Sessions:
         self.expect(self.read(last), 200)
         self.assertEqual(len(list(self.stack.client(self.token).pages("/api/v1/sessions"))), 50)
 
+    def test_a_new_password_spares_the_session_that_set_it(self):
+        one, other = self.person("renamer", count=2)
+        change = {"old_password": password_of("renamer"), "new_password": "quite another 秘密 phrase"}
+        self.expect_problem(one.request("PUT", "/api/v1/users/me/password", change | {"old_password": "wrong"}, one.own), (401, 403, 422))
+        self.expect(self.read(other), 200)
+        self.expect(one.request("PUT", "/api/v1/users/me/password", change, one.own), 204)
+        self.expect_problem(self.read(other), 401)
+        for _ in range(8):
+            self.expect(self.read(one), 200)
+        self.assertEqual([item["current"] for item in self.listed(one)], [True])
+
     def test_disabling_ends_sessions(self):
         [browser] = self.person("leaver")
         self.expect(self.read(browser), 200)

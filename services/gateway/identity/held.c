@@ -151,6 +151,8 @@ struct held_state {
     char secret[SECRET_SIZE];
     unsigned char digest[HELD_DIGEST_SIZE];
     int64_t user_id;
+    bool answered;           /* of held_rpc: the store has done what was asked for */
+    struct mirai_str result; /* and this is its result */
     struct mirai_session_list list;
     struct mirai_held_record *records; /* of a list, and what is left of each */
     int64_t *left_ms;
@@ -643,12 +645,27 @@ void held_list(struct exchange *exchange)
 
 /* ------------------------------------------------------------------ end all */
 
+/* What held_rpc's request is answered with, whatever became of the session. */
+static void answer_result(const struct held_state *state)
+{
+    const struct route *route = state->exchange->route;
+    if (route->status == 204) {
+        response_empty(state->exchange, 204, RESPONSE_NO_STORE);
+    } else {
+        response_json(state->exchange, route->status, state->result, RESPONSE_NO_STORE);
+    }
+}
+
 static void on_ended(void *data, int status, const struct redisReply *reply)
 {
     struct held_state *state = data;
     struct exchange *exchange = held_called(state);
     struct mirai_buf *out = &exchange->loop->params;
     auth_changed(exchange->loop->gateway);
+    if (state->answered) {
+        answer_result(state);
+        return;
+    }
     if (status != 0) {
         fail(exchange, status);
         return;
@@ -667,6 +684,10 @@ static void on_new_epoch(void *data, const struct mirai_rpc_reply *reply)
     struct exchange *exchange = exchange_called(data);
     struct held_state *state = exchange->state;
     struct mirai_sessions_ended ended;
+    if (reply->status != 0 && state->answered) {
+        answer_result(state);
+        return;
+    }
     if (reply->status != 0) {
         response_rpc_error(exchange, reply);
         return;
@@ -703,6 +724,32 @@ static void begin_epoch(struct held_state *state, bool named)
     exchange_call(exchange, MIRAI_METHOD_ID_session_end_all, mirai_buf_str(params), on_new_epoch);
 }
 
+/* The store has ended all sessions: a further epoch tells which one it is now, and gives it to the one that is spared. */
+static void on_method(void *data, const struct mirai_rpc_reply *reply)
+{
+    struct exchange *exchange = exchange_called(data);
+    struct held_state *state = exchange->state;
+    if (reply->status != 0) {
+        response_rpc_error(exchange, reply);
+        return;
+    }
+    state->answered = true;
+    state->result = exchange_keep(exchange, reply->result);
+    exchange->context.idempotency_key = (struct mirai_str){0};
+    auth_changed(exchange->loop->gateway);
+    begin_epoch(state, false);
+}
+
+static void call_method(struct exchange *exchange)
+{
+    enum mirai_method_id id = (enum mirai_method_id)exchange->route->rpc;
+    if (forward_params(exchange, mirai_methods[id].params) == 0) {
+        exchange_call(exchange, id, mirai_buf_str(&exchange->loop->params), on_method);
+        sodium_memzero(exchange->loop->params.data, exchange->loop->params.len); /* passwords */
+    }
+    mirai_arena_free(&exchange->loop->arena);
+}
+
 static void on_own_record(void *data, int status, const struct redisReply *reply)
 {
     struct held_state *state = data;
@@ -712,9 +759,27 @@ static void on_own_record(void *data, int status, const struct redisReply *reply
     } else if (reply->type != REDIS_REPLY_STRING ||
                open_record(exchange, state->digest, text_of(reply), &state->record) != 0) {
         response_problem(exchange, PROBLEM_UNAUTHENTICATED, NULL, (struct mirai_str){0});
+    } else if (exchange->route->handle == handle_rpc) {
+        call_method(exchange);
     } else {
         begin_epoch(state, false);
     }
+}
+
+bool held_spares(const struct exchange *exchange)
+{
+    int rpc = exchange->route->rpc;
+    return held.on && exchange->by_session &&
+           (rpc == MIRAI_METHOD_ID_user_password || rpc == MIRAI_METHOD_ID_second_factor_confirm ||
+            rpc == MIRAI_METHOD_ID_second_factor_end);
+}
+
+void held_rpc(struct exchange *exchange)
+{
+    struct held_state *state = state_new(exchange);
+    state->user_id = exchange->context.principal.user_id;
+    const struct mirai_str argv[] = {MIRAI_STR("GET"), session_key(exchange, state->digest)};
+    exchange->command = redis_command(exchange->loop->redis, 2, argv, on_own_record, state);
 }
 
 void held_end_all(struct exchange *exchange)

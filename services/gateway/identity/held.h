@@ -23,6 +23,10 @@ void held_login(struct exchange *exchange, const struct mirai_login_result *resu
 /* Find out whether the session of exchange->digest lives, and ask the store whose it is: `callback` gets auth.held's
  * reply; or answer 401 or 503. */
 void held_check(struct exchange *exchange, mirai_rpc_cb callback);
+/* Whether the request ends the user's other sessions and spares the one that asks, which Redis keeps. */
+bool held_spares(const struct exchange *exchange);
+/* Do such a request: as handle_rpc, then let the session begin anew. */
+void held_rpc(struct exchange *exchange);
 /* The requests on sessions, answered from Redis. */
 void held_logout(struct exchange *exchange);
 void held_list(struct exchange *exchange);
