@@ -1,5 +1,6 @@
 #include "libcommon/log.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/held.h"
 
 #include <stdalign.h>
 
@@ -144,6 +145,10 @@ void handle_rpc(struct exchange *exchange)
 {
     enum mirai_method_id id = (enum mirai_method_id)exchange->route->rpc;
     if (kept_send(exchange)) {
+        return;
+    }
+    if (held_spares(exchange)) {
+        held_rpc(exchange);
         return;
     }
     if (forward_params(exchange, mirai_methods[id].params) == 0) {

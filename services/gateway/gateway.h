@@ -91,6 +91,8 @@ struct notes;
 struct directory;
 struct directory_settings;
 struct recheck;
+struct redis;
+struct redis_command;
 
 /* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
  * locked. */
@@ -116,6 +118,8 @@ struct gateway_loop {
     int64_t floods;             /* … and how many there were since */
     struct mirai_rpc_client *clients[UPSTREAM_COUNT];
     struct auth_cache *auth;
+    struct redis *redis; /* NULL: the configuration names none */
+    SSL_CTX *redis_tls;
     struct answers *answers;
     struct notes *notes; /* refusals for the audit log; NULL: none yet */
     struct mirai_pool *renderers;
@@ -136,6 +140,7 @@ struct exchange {
     struct gateway_loop *loop;
     const struct route *route;          /* NULL: none matched */
     struct mirai_rpc_call *call;        /* in flight, or NULL */
+    struct redis_command *command;      /* in flight, or NULL */
     void (*abandon)(struct exchange *); /* undo what a handler holds when the request ends; may be NULL */
     void *state;                        /* the handler's */
     uint64_t started_us;
@@ -273,6 +278,9 @@ void handle_rpc(struct exchange *exchange); /* forward.c */
 int forward_params(struct exchange *exchange, const struct mirai_message *message);
 void handle_login(struct exchange *exchange);   /* identity/login.c */
 void handle_session(struct exchange *exchange); /* identity/session.c */
+void handle_session_list(struct exchange *exchange);
+void handle_session_delete(struct exchange *exchange);
+void handle_session_end_all(struct exchange *exchange);
 void handle_logout(struct exchange *exchange);
 void handle_render(struct exchange *exchange);       /* render.c */
 void handle_upload(struct exchange *exchange);       /* upload.c */
@@ -290,6 +298,11 @@ void session_client(struct exchange *exchange, struct mirai_session_client *clie
 /* Answer a login: the daemon's reply to auth.login or auth.directory becomes the session cookie, or the error.
  */
 void session_opened(struct exchange *exchange, const struct mirai_rpc_reply *reply);
+/* The secret as the session cookie, `user` and `expires_at` (MessagePack values) as the answer. */
+void session_answer(struct exchange *exchange, struct mirai_str secret, int64_t expires_at_ms,
+                    struct mirai_str user, struct mirai_str expires_at);
+/* Answer that this browser is logged out. */
+void session_closed(struct exchange *exchange);
 
 /* Prepared once at start. cookie: name of the session's cookie. */
 void openapi_init(struct mirai_str cookie);
