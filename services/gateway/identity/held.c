@@ -1,4 +1,5 @@
 #include "services/gateway/identity/held.h"
+#include "services/gateway/notes.h"
 
 #include "libcommon/config.h"
 #include "libcommon/log.h"
@@ -375,6 +376,7 @@ static void on_record(void *data, int status, const struct redisReply *reply)
     }
     if (reply->type != REDIS_REPLY_STRING ||
         open_record(exchange, exchange->digest, text_of(reply), &state->record) != 0) {
+        note_denial(exchange, NULL, "unauthenticated");
         response_problem(exchange, PROBLEM_UNAUTHENTICATED, NULL, (struct mirai_str){0});
         return;
     }
