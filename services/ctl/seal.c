@@ -34,12 +34,12 @@ static bool read_keys(struct ctl *ctl, struct mirai_sealed_keys *keys)
 /* All keys into their file, the first one first. */
 static bool write_keys(struct ctl *ctl, const struct mirai_sealed_keys *keys)
 {
-    char lines[MIRAI_SEALED_KEYS_MAX * (2 * MIRAI_SEALED_KEY_SIZE + 1) + 1];
+    char lines[MIRAI_SEALED_KEYS_MAX * ((size_t)2 * MIRAI_SEALED_KEY_SIZE + 1) + 1];
     struct secret_file file;
     size_t len = 0;
     for (size_t i = 0; i < keys->count; i++) {
         mirai_hex(lines + len, keys->keys[i], MIRAI_SEALED_KEY_SIZE);
-        len += 2 * MIRAI_SEALED_KEY_SIZE;
+        len += (size_t)2 * MIRAI_SEALED_KEY_SIZE;
         lines[len++] = '\n';
     }
     bool written = secret_file_open(ctl, &file, key_path()) &&
