@@ -162,6 +162,12 @@ uint32_t mirai_peers_of_name(const struct mirai_peers *peers, struct mirai_str n
     return row < peers->count ? UINT32_C(1) << row : MIRAI_PEERS_NONE;
 }
 
+bool mirai_peers_is(const struct mirai_peers *peers, struct mirai_str service, uid_t uid)
+{
+    uint32_t set = mirai_peers_of_uid(peers, uid);
+    return set == MIRAI_PEERS_TRUSTED || (set & mirai_peers_of_name(peers, service)) != 0;
+}
+
 bool mirai_peers_expects(const struct mirai_peers *peers, const char *service, int fd, int64_t *uid)
 {
     struct ucred peer;
@@ -171,8 +177,7 @@ bool mirai_peers_expects(const struct mirai_peers *peers, const char *service, i
         return false;
     }
     *uid = peer.uid;
-    uint32_t set = mirai_peers_of_uid(peers, peer.uid);
-    return set == MIRAI_PEERS_TRUSTED || (set & mirai_peers_of_name(peers, mirai_str(service))) != 0;
+    return mirai_peers_is(peers, mirai_str(service), peer.uid);
 }
 
 /* ------------------------------------------------------------------ what may it do */

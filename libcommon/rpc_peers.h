@@ -43,8 +43,9 @@ uint32_t mirai_peers_of_name(const struct mirai_peers *peers, struct mirai_str n
 /* Who may call the method, for users or as the system. Always holds the bit that only the trusted have. */
 uint32_t mirai_peers_allowed(const struct mirai_peers *peers, const char *method, bool as_system);
 
-/* Whether the process that listens on the UNIX socket may be the daemon `service`: it runs under that peer's
- * user, under ours, or is root. *uid as above. */
+/* Whether the user may be the daemon `service`: it is that peer's user, our own, or root. */
+bool mirai_peers_is(const struct mirai_peers *peers, struct mirai_str service, uid_t uid);
+/* Whether the process that listens on the UNIX socket may be the daemon `service`. *uid as above. */
 bool mirai_peers_expects(const struct mirai_peers *peers, const char *service, int fd, int64_t *uid);
 
 #endif

@@ -31,7 +31,8 @@ void mirai_stamps_bump_all(struct mirai_stamps *stamps);
 /* The publisher lives: renew the lease. now_ms = mirai_monotonic_ms(). */
 void mirai_stamps_beat(struct mirai_stamps *stamps, uint64_t now_ms);
 
-/* Read what somebody publishes at `path`. NULL when there is nothing (yet) or it is of another version; not logged. */
+/* Read what somebody publishes at `path`. NULL when there is nothing (yet) it is of another version, or its
+ * owner is not the daemon that the file is named after (rpc_peers.h); not logged. */
 struct mirai_stamps *mirai_stamps_open(const char *path);
 /* Whether the publisher's lease still runs. Any thread. */
 bool mirai_stamps_alive(const struct mirai_stamps *stamps, uint64_t now_ms);

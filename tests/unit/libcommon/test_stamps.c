@@ -1,9 +1,12 @@
 #include "libcommon/stamps.h"
 
+#include "libcommon/rpc_peers.h"
+#include "libcommon/service.h"
 #include "libcommon/time.h"
 #include "tests/unit/libcommon/test.h"
 
 #include <pthread.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,7 +20,7 @@ static int open_dir(void **state)
     (void)state;
     snprintf(dir, sizeof(dir), "/tmp/mirai-stamps-XXXXXX");
     assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/store.stamps", dir);
+    snprintf(path, sizeof(path), "%s/store@1.stamps", dir);
     return 0;
 }
 
@@ -169,6 +172,31 @@ static void what_is_kept_is_never_older_than_what_was_acknowledged(void **state)
     mirai_stamps_close(race.publisher);
 }
 
+/* Only the daemon that the file is named after is believed, and it writes into no file of others. */
+static void the_owner_counts(void **state)
+{
+    static const struct mirai_peer table[] = {
+        {.name = "store", .user = "daemon"}, {.name = "other", .user = "games"}, {.name = NULL}};
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(mirai_service_secure(table, stderr), 0);
+    struct mirai_stamps *publisher = mirai_stamps_publish(path), *reader = mirai_stamps_open(path);
+    assert_non_null(reader); /* our own */
+    mirai_stamps_close(reader);
+    assert_int_equal(chown(path, getpwnam("daemon")->pw_uid, (gid_t)-1), 0);
+    reader = mirai_stamps_open(path);
+    assert_non_null(reader); /* the store's */
+    mirai_stamps_close(reader);
+    assert_int_equal(chown(path, getpwnam("games")->pw_uid, (gid_t)-1), 0);
+    assert_null(mirai_stamps_open(path)); /* another daemon's */
+    assert_int_equal(chown(path, getpwnam("mail")->pw_uid, (gid_t)-1), 0);
+    assert_null(mirai_stamps_open(path)); /* a stranger's */
+    mirai_stamps_close(publisher);
+    assert_null(mirai_stamps_publish(path));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_dir, remove_dir)
 
 int main(void)
@@ -180,6 +208,7 @@ int main(void)
         TEST(the_lease_ends),
         TEST(a_new_publisher_goes_on_with_the_readers_it_finds),
         TEST(others_may_not_read_it),
+        TEST(the_owner_counts),
         TEST(what_is_kept_is_never_older_than_what_was_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
