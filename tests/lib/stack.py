@@ -291,18 +291,14 @@ class Stack:
         return path.read_text().strip()
 
     def login(self, name, password):
-        """Log in; returns the client with its session cookie in `cookie`, and in `csrf_token` what writes with it need (or
-        None)."""
+        """Log in; returns the client with its session cookie in `cookie`, and in `own` the headers with which the page of
+        this installation sends its requests."""
         client = self.client(None)
         answer = client.post("/api/v1/session", {"name": name, "password": password})
         assert answer.status == 201, answer
         client.cookie = answer.headers["Set-Cookie"].split(";")[0]
-        client.csrf_token = answer.json.get("csrf_token")
+        client.own = {"Cookie": client.cookie, "Origin": self.url, "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": answer.json.get("csrf_token")}
         return client
-
-    def page_headers(self, client):
-        """The headers with which the page writes in a session."""
-        return {"Cookie": client.cookie, "Origin": self.url, "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": client.csrf_token}
 
     # ---------------------------------------------------------------- tools
 
