@@ -402,9 +402,17 @@ class OtherPeoplesThings(Case):
 
     def test_another_s_session_is_not_seen_nor_ended(self):
         session = stack.login("owner", "the password of owner")
-        rows = [row for row in stack.client().get("/api/v1/tokens", limit=200).json["items"] if row["kind"] == "session" and row["user"] == "owner"]
+        rows = [row for row in stack.client().pages("/api/v1/tokens", limit=200) if row["kind"] == "session" and row["user"] == "owner"]
         for client in self.strangers.values():
             for row in rows:
                 self.expect_problem(client.delete(f"/api/v1/tokens/{row['id']}"), 404)
             self.assertFalse({row["id"] for row in rows} & {row["id"] for row in client.get("/api/v1/tokens").json["items"]})
+        self.expect(session.request("GET", "/api/v1/session", headers={"Cookie": session.cookie}), 200)
+
+    def test_another_s_session_by_the_routes_of_sessions(self):
+        if not any(row.whose == "session" for row in ROWS.values()):
+            self.skipTest("sessions have no routes")
+        session = stack.login("owner", "the password of owner")
+        mine = self.expect(session.request("GET", "/api/v1/sessions", headers={"Cookie": session.cookie}), 200).json["items"]
+        self.walk("session", {"owner's": {"id": mine[0]["id"], "user_id": mine[0]["user_id"]}})
         self.expect(session.request("GET", "/api/v1/session", headers={"Cookie": session.cookie}), 200)
