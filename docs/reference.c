@@ -1,6 +1,8 @@
 /* Prints API_REFERENCE.md from the tables that the daemons run on:
  *
  *   build/release/bin/mirai-reference >docs/API_REFERENCE.md
+ *
+ * or with --routes the route table as JSON, hidden routes too: tests walk it.
  */
 #include "libcommon/config.h"
 #include "services/gateway/gateway.h"
@@ -280,10 +282,34 @@ static void print_methods(void)
     }
 }
 
-int main(void)
+/* The table as it is, so that nothing is served that a test does not know of. */
+static void print_route_table(void)
+{
+    printf("[");
+    for (size_t i = 0; i < routes_count; i++) {
+        const struct route *route = &routes[i];
+        printf("%s\n{\"method\":\"%s\",\"path\":\"%s\",\"role\":\"%s\",\"status\":%d,\"flags\":%u,\"hidden\":"
+               "%s,\"rpc\":\"%s\"}",
+               i > 0 ? "," : "", route_method_names[route->method], route->pattern,
+               mirai_enum_role.values[route->role], route->status, route->flags,
+               (route->flags & ROUTE_HIDDEN) != 0 ? "true" : "false",
+               route->rpc >= 0 ? mirai_methods[route->rpc].name : "");
+    }
+    printf("\n]\n");
+}
+
+int main(int argc, char **argv)
 {
     if (routes_init() != 0) {
         return 1;
+    }
+    if (argc == 2 && strcmp(argv[1], "--routes") == 0) {
+        print_route_table();
+        return fflush(stdout) == 0 ? 0 : 1;
+    }
+    if (argc != 1) {
+        fprintf(stderr, "usage: mirai-reference [--routes]\n");
+        return 2;
     }
     openapi_init(MIRAI_STR("__Host-mirai"));
     fputs(introduction, stdout);

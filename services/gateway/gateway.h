@@ -312,7 +312,8 @@ void static_init(void);
 void render_init(void);
 /* The worker that renders what is asked for on this loop. NULL when it cannot be made. */
 struct mirai_pool *render_pool_new(uv_loop_t *loop);
-/* Markdown as safe HTML, zero-terminated; free() it. Any thread; one text at a time. */
+/* Markdown as safe HTML, zero-terminated; free() it. What would cost too much time or memory comes as it was written, in
+ * <pre>. Any thread; one text at a time. */
 char *render_html(struct mirai_str markdown);
 
 /* ------------------------------------------------------------------ identity/auth.c */

@@ -31,17 +31,65 @@ static bool lacks_host(const h2o_req_t *req)
     return req->version == 0x101 && req->input.authority.base == req->hostconf->authority.hostport.base;
 }
 
+/* Fields of a head that say where it goes and where its body ends. */
+struct framing {
+    unsigned hosts;
+    unsigned lengths;
+    unsigned encodings;
+};
+
+static void count_field(struct mirai_str line, struct framing *framing)
+{
+    const char *colon = line.len > 0 ? memchr(line.data, ':', line.len) : NULL;
+    struct mirai_str name = {line.data, colon != NULL ? (size_t)(colon - line.data) : 0};
+    framing->hosts += header_is(name, "host");
+    framing->lengths += header_is(name, "content-length");
+    framing->encodings += header_is(name, "transfer-encoding");
+}
+
+/* h2o keeps these fields for itself, takes the first Content-Length of several and the last Host, and Transfer-Encoding
+ * before Content-Length; whoever stands in front may read them another way, and see another request begin (request
+ * smuggling, RFC 9112 §6.3, §11.2). The bytes of the head still stand at the beginning of the connection's input. */
+static struct framing framing_of(h2o_req_t *req)
+{
+    struct framing framing = {0};
+    const h2o_buffer_t *input = req->conn->callbacks->get_socket(req->conn)->input;
+    struct mirai_str line, rest = {input->bytes, input->size};
+    bool begun = false; /* an empty line before the request is let through by h2o (RFC 9112 §2.2) */
+    while (header_next_line(&rest, &line) && (line.len > 0 || !begun)) {
+        begun = begun || line.len > 0;
+        count_field(line, &framing);
+    }
+    return framing;
+}
+
+/* HTTP/1 only. After a refusal, and after a chunked body, of whose form h2o takes more than the standard does, the
+ * connection ends: nothing that follows can be taken for a request. */
+static bool is_ambiguous(h2o_req_t *req)
+{
+    struct framing framing = framing_of(req);
+    bool ambiguous = framing.hosts > 1 || framing.lengths + framing.encodings > 1;
+    if (ambiguous || framing.encodings > 0) {
+        req->http1_is_persistent = 0;
+    }
+    return ambiguous;
+}
+
 /* All header fields together; h2o itself takes some 400 KiB. */
 #define HEAD_MAX (64u << 10)
 
 /* What is wrong with the head as a whole. A folded line arrives as a header without a name (RFC 9112 §5.2).
  */
-static enum problem check_head(const h2o_req_t *req)
+static enum problem check_head(h2o_req_t *req)
 {
     size_t bytes = 0;
+    if (req->version < 0x200 && is_ambiguous(req)) {
+        return PROBLEM_INVALID;
+    }
     for (size_t i = 0; i < req->headers.size; i++) {
         const h2o_header_t *header = &req->headers.entries[i];
         if (header->name->len == 0) {
+            req->http1_is_persistent = 0;
             return PROBLEM_INVALID;
         }
         bytes += header->name->len + header->value.len;

@@ -39,6 +39,19 @@ bool header_next(struct mirai_str *rest, char separator, struct mirai_str *membe
     return true;
 }
 
+bool header_next_line(struct mirai_str *rest, struct mirai_str *line)
+{
+    const char *end = rest->len > 0 ? memchr(rest->data, '\n', rest->len) : NULL;
+    if (end == NULL) {
+        return false;
+    }
+    *line = (struct mirai_str){rest->data, (size_t)(end - rest->data)};
+    rest->len -= line->len + 1;
+    rest->data = end + 1;
+    line->len -= line->len > 0 && line->data[line->len - 1] == '\r';
+    return true;
+}
+
 /* Split off what stands before `separator`; the whole when there is none. */
 static struct mirai_str take_until(struct mirai_str *rest, char separator)
 {

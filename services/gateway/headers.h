@@ -14,6 +14,9 @@ bool header_is(struct mirai_str value, const char *lower);
 /* Take the next member of a comma-separated list from *rest, trimmed; false at its end. */
 bool header_next(struct mirai_str *rest, char separator, struct mirai_str *member);
 
+/* Take a line, without its LF or CRLF, from the front. False when none has ended. */
+bool header_next_line(struct mirai_str *rest, struct mirai_str *line);
+
 /* "ja" or "en": what Accept-Language (RFC 9110 §12.5.4) prefers; `fallback` when it names neither. */
 struct mirai_str header_language(struct mirai_str accept_language, struct mirai_str fallback);
 

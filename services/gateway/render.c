@@ -4,13 +4,20 @@
 
 #include <cmark-gfm-core-extensions.h>
 #include <cmark-gfm.h>
+#include <setjmp.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define QUEUE_MAX 64 /* texts that wait on each loop */
 
 /* cmark-gfm's autolinks look, from each place where a link may begin, at the rest of the word: quadratic. Texts in
  * which that would be more bytes than this (some 20 ms) get none. */
 #define AUTOLINK_COST_MAX (4u << 20)
+
+/* For each line cmark-gfm goes down all quotes and lists that are open: depth × lines. Texts in which that may be more
+ * than this (some 200 ms) are shown as they were written. */
+#define NESTING_COST_MAX (16u << 20)
 
 /* GitHub's additions to CommonMark, but not "tagfilter": raw HTML is left out altogether. */
 static const char *const extensions[] = {"table", "strikethrough", "autolink", "tasklist"};
@@ -42,6 +49,69 @@ static uint64_t autolink_cost(struct mirai_str markdown)
     return cost + starts * length;
 }
 
+/* Take a line without its end. False when there is none left. */
+static bool next_line(struct mirai_str *rest, struct mirai_str *line)
+{
+    if (rest->len == 0) {
+        return false;
+    }
+    size_t len = 0;
+    while (len < rest->len && rest->data[len] != '\n' && rest->data[len] != '\r') {
+        len++;
+    }
+    *line = (struct mirai_str){rest->data, len};
+    size_t taken = len < rest->len ? len + 1 : len;
+    rest->data += taken;
+    rest->len -= taken;
+    return true;
+}
+
+static bool is_space_at(struct mirai_str line, size_t at)
+{
+    return at >= line.len || line.data[at] == ' ' || line.data[at] == '\t';
+}
+
+/* Quotes and lists that the line may stand in: those that it opens, and those that its indentation goes on with. */
+static uint64_t depth_of(struct mirai_str line)
+{
+    uint64_t depth = 0, columns = 0;
+    size_t at = 0;
+    while (at < line.len) {
+        char c = line.data[at];
+        size_t digits = at;
+        while (digits < line.len && line.data[digits] >= '0' && line.data[digits] <= '9') {
+            digits++;
+        }
+        bool numbered = digits > at && digits < line.len &&
+                        (line.data[digits] == '.' || line.data[digits] == ')') &&
+                        is_space_at(line, digits + 1);
+        if (c == ' ' || c == '\t') {
+            columns += c == ' ' ? 1 : 4;
+        } else if (c == '>' || ((c == '-' || c == '*' || c == '+') && is_space_at(line, at + 1))) {
+            depth++;
+        } else if (numbered) {
+            depth++;
+            at = digits;
+        } else {
+            break;
+        }
+        at++;
+    }
+    return depth + columns / 2;
+}
+
+static uint64_t nesting_cost(struct mirai_str markdown)
+{
+    struct mirai_str line;
+    uint64_t deepest = 0, lines = 0;
+    while (next_line(&markdown, &line)) {
+        uint64_t depth = depth_of(line);
+        deepest = depth > deepest ? depth : deepest;
+        lines++;
+    }
+    return deepest * (lines + deepest);
+}
+
 static void attach(cmark_parser *parser, struct mirai_str markdown)
 {
     bool linked = autolink_cost(markdown) <= AUTOLINK_COST_MAX;
@@ -53,21 +123,160 @@ static void attach(cmark_parser *parser, struct mirai_str markdown)
     }
 }
 
-/* No raw HTML, no javascript: and such: that is cmark's default. */
-char *render_html(struct mirai_str markdown)
+/* The text as it was written. */
+static char *plain_html(struct mirai_str markdown)
+{
+    struct mirai_buf html = {0};
+    mirai_buf_append_str(&html, MIRAI_STR("<pre>"));
+    for (size_t i = 0; i < markdown.len; i++) {
+        char c = markdown.data[i];
+        struct mirai_str entity = c == '<'   ? MIRAI_STR("&lt;")
+                                  : c == '>' ? MIRAI_STR("&gt;")
+                                  : c == '&' ? MIRAI_STR("&amp;")
+                                  : c == '"' ? MIRAI_STR("&quot;")
+                                             : (struct mirai_str){&markdown.data[i], 1};
+        mirai_buf_append_str(&html, entity);
+    }
+    mirai_buf_append_str(&html, MIRAI_STR("</pre>\n"));
+    mirai_buf_append_char(&html, '\0');
+    return html.data;
+}
+
+/* ------------------------------------------------------------------ what a text may cost */
+
+/* There are texts of which a few kilobytes cost cmark-gfm minutes or gigabytes (CVE-2023-22483 … 22486, CVE-2023-24824,
+ * CVE-2023-26485, CVE-2023-37463; a table's rows are filled up to the width of its head), and it cannot be stopped. But it
+ * allocates at every step, and the allocator is ours: it leaves cmark-gfm when the text has cost too much. */
+#define BUDGET_BYTES   (192u << 20) /* a megabyte of nothing but markup takes some 100 MiB */
+#define BUDGET_CPU_MS  1000
+#define CALLS_PER_LOOK 64 /* at the clock */
+
+struct block {
+    struct block *previous;
+    struct block *next;
+    size_t size;
+    max_align_t bytes[];
+};
+
+/* Of the text that is being rendered: guarded by cmark_lock. */
+static struct {
+    struct block *blocks;
+    size_t bytes;
+    unsigned calls;
+    int64_t end_ms; /* of this thread's CPU time */
+    jmp_buf over;
+} budget;
+
+static int64_t cpu_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+static void charge(size_t size)
+{
+    if (size > BUDGET_BYTES - budget.bytes ||
+        (++budget.calls % CALLS_PER_LOOK == 0 && cpu_ms() > budget.end_ms)) {
+        longjmp(budget.over, 1);
+    }
+    budget.bytes += size;
+}
+
+static struct block *block_of(void *bytes)
+{
+    return H2O_STRUCT_FROM_MEMBER(struct block, bytes, bytes);
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    if (size != 0 && count > BUDGET_BYTES / size) {
+        longjmp(budget.over, 1);
+    }
+    size = sizeof(struct block) + count * size;
+    charge(size);
+    struct block *block = mirai_alloc(size);
+    block->size = size;
+    block->next = budget.blocks;
+    if (block->next != NULL) {
+        block->next->previous = block;
+    }
+    budget.blocks = block;
+    return block->bytes;
+}
+
+static void release(void *bytes)
+{
+    if (bytes == NULL) {
+        return;
+    }
+    struct block *block = block_of(bytes);
+    *(block->previous != NULL ? &block->previous->next : &budget.blocks) = block->next;
+    if (block->next != NULL) {
+        block->next->previous = block->previous;
+    }
+    budget.bytes -= block->size;
+    free(block);
+}
+
+static void *reallocate(void *bytes, size_t size)
+{
+    void *grown = allocate(1, size);
+    if (bytes != NULL) {
+        size_t old = block_of(bytes)->size - sizeof(struct block);
+        memcpy(grown, bytes, old < size ? old : size);
+        release(bytes);
+    }
+    return grown;
+}
+
+static cmark_mem memory = {allocate, reallocate, release};
+
+/* No raw HTML, no javascript: and such: that is cmark's default. NULL: it would have cost too much. */
+static char *render_within_budget(struct mirai_str markdown)
 {
     int options = CMARK_OPT_FOOTNOTES | CMARK_OPT_GITHUB_PRE_LANG | CMARK_OPT_STRIKETHROUGH_DOUBLE_TILDE;
-    uv_mutex_lock(&cmark_lock);
-    cmark_parser *parser = cmark_parser_new(options);
+    budget.calls = 0;
+    budget.end_ms = cpu_ms() + BUDGET_CPU_MS;
+    if (setjmp(budget.over) != 0) {
+        return NULL;
+    }
+    cmark_parser *parser = cmark_parser_new_with_mem(options, &memory);
     attach(parser, markdown);
     cmark_parser_feed(parser, markdown.data, markdown.len);
     cmark_node *document = cmark_parser_finish(parser);
-    char *html = cmark_render_html(document, options, cmark_parser_get_syntax_extensions(parser));
-    cmark_node_free(document);
-    cmark_parser_free(parser);
-    uv_mutex_unlock(&cmark_lock);
+    cmark_llist *attached = cmark_parser_get_syntax_extensions(parser);
+    return mirai_str_dup(mirai_str(cmark_render_html_with_mem(document, options, attached, &memory)));
+}
+
+static void release_all(void)
+{
+    for (struct block *block = budget.blocks, *next; block != NULL; block = next) {
+        next = block->next;
+        free(block);
+    }
+    budget.blocks = NULL;
+    budget.bytes = 0;
+}
+
+/* cmark-gfm cuts references to footnotes that go over a line's end anywhere, also within a character. */
+char *render_html(struct mirai_str markdown)
+{
+    char *html = NULL;
+    if (nesting_cost(markdown) <= NESTING_COST_MAX) {
+        uv_mutex_lock(&cmark_lock);
+        html = render_within_budget(markdown);
+        release_all();
+        uv_mutex_unlock(&cmark_lock);
+    }
+    if (html == NULL || !mirai_utf8_valid(mirai_str(html))) {
+        free(html);
+        return plain_html(markdown);
+    }
     return html;
 }
+
+/* ------------------------------------------------------------------ on a worker */
 
 struct mirai_pool *render_pool_new(uv_loop_t *loop)
 {

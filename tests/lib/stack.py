@@ -421,7 +421,7 @@ class Stack:
         answer = client.post("/api/v1/session", {"name": name, "password": password})
         assert answer.status == 201, answer
         client.cookie = answer.headers["Set-Cookie"].split(";")[0]
-        client.own = {"Cookie": client.cookie, "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": answer.json["csrf_token"]}
+        client.own = {"Cookie": client.cookie, "Origin": self.url, "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": answer.json["csrf_token"]}
         return client
 
     # ---------------------------------------------------------------- tools

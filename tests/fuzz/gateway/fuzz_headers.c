@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned char random[24] = {[0] = 1, [16] = 1};
     char trace[TRACEPARENT_LEN + 1];
     uint64_t first = 0, last = 0;
-    switch (data[0] % 9) {
+    switch (data[0] % 10) {
     case 0:
         out = header_language(value, MIRAI_STR("ja"));
         if (out.len != 2) {
@@ -54,6 +54,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 7:
         if (header_range(value, 1000, &first, &last) == 0 && (first > last || last >= 1000)) {
             abort();
+        }
+        break;
+    case 8:
+        while (header_next_line(&value, &out)) {
+            if (out.len > size || memchr(out.data, '\n', out.len) != NULL) {
+                abort();
+            }
         }
         break;
     default:

@@ -250,6 +250,20 @@ static void file_names_cannot_break_out(void **state)
     mirai_buf_free(&out);
 }
 
+static void lines_end_with_lf_or_crlf(void **state)
+{
+    (void)state;
+    struct mirai_str line, rest = MIRAI_STR("GET / HTTP/1.1\r\nHost: x\n\r\nrest");
+    assert_true(header_next_line(&rest, &line));
+    assert_str(line, "GET / HTTP/1.1");
+    assert_true(header_next_line(&rest, &line));
+    assert_str(line, "Host: x");
+    assert_true(header_next_line(&rest, &line));
+    assert_int_equal(line.len, 0);
+    assert_false(header_next_line(&rest, &line));
+    assert_str(rest, "rest");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +283,7 @@ int main(void)
         cmocka_unit_test(traceparent_keeps_the_callers_trace),
         cmocka_unit_test(range_is_one_part_of_the_content),
         cmocka_unit_test(file_names_cannot_break_out),
+        cmocka_unit_test(lines_end_with_lf_or_crlf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
