@@ -13,8 +13,8 @@
 /* h2o 2.2 has one timer for a whole HTTP/1 request and none for bodies on HTTP/2 streams or for answers that nobody
  * reads, it waits for ever for writes that libuv refused because the peer had reset the connection, and it takes whole
  * bodies before any handler sees the request. This file watches each connection from outside instead: what TCP has
- * moved (TCP_INFO), whether half a request lies in the buffer, how long the oldest stream's body takes, and how many
- * bytes of unfinished requests there are. */
+ * moved (TCP_INFO), whether half a request lies in the buffer, how long the oldest stream's body takes, how many
+ * bytes of unfinished requests there are, and how many of answers that nobody takes. */
 
 /* A body may come as slowly as this: bytes per millisecond. */
 #define SLOWEST     16
@@ -86,10 +86,12 @@ static void on_closed(uv_handle_t *handle)
     end_handshake(connection);
     if (connection->guard.verdict != H2_FINE) {
         mirai_counter_add(gateway->metrics.floods[connection->guard.verdict], 1);
-        addresses_flooded(gateway->addresses, connection->place, mirai_monotonic_ms());
         log_flood(connection);
     }
     if (connection->place >= 0) {
+        if (connection->guard.verdict != H2_FINE) {
+            addresses_flooded(gateway->addresses, connection->place, mirai_monotonic_ms());
+        }
         addresses_leave(gateway->addresses, connection->place);
     }
     atomic_fetch_sub_explicit(&gateway->held, connection->held, memory_order_relaxed);

@@ -2,7 +2,10 @@
 itself, and what is measured how, is in floods.py; MIRAI_FLOOD_SECONDS makes each longer."""
 
 import os
+import sys
 import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import floods
 from case import Case
