@@ -34,6 +34,7 @@ struct connection {
     int place;                /* of the peer in gateway->addresses, -1: not counted */
     struct timeval accepted_at;
     uint64_t accepted_ms;
+    SSL_CTX *tls; /* h2o keeps a pointer to it until the first bytes come: a reload must not free it */
     bool handshaking;
     bool http2;
     struct h2_guard guard; /* when http2 */
@@ -96,6 +97,7 @@ static void on_closed(uv_handle_t *handle)
     }
     atomic_fetch_sub_explicit(&gateway->held, connection->held, memory_order_relaxed);
     h2o_linklist_unlink(&connection->link);
+    SSL_CTX_free(connection->tls);
     atomic_fetch_sub_explicit(&gateway->connections, 1, memory_order_relaxed);
     free(connection);
 }
@@ -131,8 +133,10 @@ static void start_handshake(struct connection *connection)
     struct gateway_loop *loop = connection->loop;
     connection->handshaking = true;
     atomic_fetch_add_explicit(&loop->gateway->handshakes, 1, memory_order_relaxed);
+    connection->tls = loop->accept.ssl_ctx;
+    SSL_CTX_up_ref(connection->tls);
     connection->sock->data = connection;
-    h2o_socket_ssl_handshake(connection->sock, loop->accept.ssl_ctx, NULL, on_handshake);
+    h2o_socket_ssl_handshake(connection->sock, connection->tls, NULL, on_handshake);
 }
 
 /* Whether there is room for one more. Those that have not shown who they are may take half of it. */

@@ -75,6 +75,7 @@ struct gateway {
     _Atomic unsigned access_generation; /* counts changes of tokens, users, groups, spaces: caches of an older
                                            one are void */
     struct tls *tls;
+    _Atomic int64_t certificate_expires_s; /* Unix time */
     struct addresses *addresses;
     struct {
         struct mirai_counter *kept_hits, *kept_misses;
