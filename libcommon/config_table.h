@@ -55,7 +55,7 @@
     I(ATTACHMENT_MAX_BYTES, 52428800, 1024, 1073741824, "bytes", "largest attachment")                       \
     I(UPLOADS_MAX, 8, 1, 1024, "uploads", "attachment uploads in flight at once")                            \
     I(BODIES_MAX_BYTES, 268435456, 1048576, INT64_C(68719476736), "bytes",                                   \
-      "unfinished request bodies of all clients; above it those that hold most are cut off")                 \
+      "unfinished requests and unread answers of all clients; above it who holds most is cut off")           \
     I(CONNECTIONS_MAX, 4096, 8, 65536, "connections", "open client connections")                             \
     I(CONNECTIONS_PER_ADDRESS, 1024, 1, 65536, "connections",                                                \
       "open connections of one client address or IPv6 /64; raise it where a proxy speaks for all")           \

@@ -13,8 +13,8 @@
 /* h2o 2.2 has one timer for a whole HTTP/1 request and none for bodies on HTTP/2 streams or for answers that nobody
  * reads, it waits for ever for writes that libuv refused because the peer had reset the connection, and it takes whole
  * bodies before any handler sees the request. This file watches each connection from outside instead: what TCP has
- * moved (TCP_INFO), whether half a request lies in the buffer, how long the oldest stream's body takes, and how many
- * bytes of unfinished requests there are. */
+ * moved (TCP_INFO), whether half a request lies in the buffer, how long the oldest stream's body takes, how many
+ * bytes of unfinished requests there are, and how many of answers that nobody takes. */
 
 /* A body may come as slowly as this: bytes per millisecond. */
 #define SLOWEST     16
@@ -34,6 +34,7 @@ struct connection {
     int place;                /* of the peer in gateway->addresses, -1: not counted */
     struct timeval accepted_at;
     uint64_t accepted_ms;
+    SSL_CTX *tls; /* h2o keeps a pointer to it until the first bytes come: a reload must not free it */
     bool handshaking;
     bool http2;
     struct h2_guard guard; /* when http2 */
@@ -86,14 +87,17 @@ static void on_closed(uv_handle_t *handle)
     end_handshake(connection);
     if (connection->guard.verdict != H2_FINE) {
         mirai_counter_add(gateway->metrics.floods[connection->guard.verdict], 1);
-        addresses_flooded(gateway->addresses, connection->place, mirai_monotonic_ms());
         log_flood(connection);
     }
     if (connection->place >= 0) {
+        if (connection->guard.verdict != H2_FINE) {
+            addresses_flooded(gateway->addresses, connection->place, mirai_monotonic_ms());
+        }
         addresses_leave(gateway->addresses, connection->place);
     }
     atomic_fetch_sub_explicit(&gateway->held, connection->held, memory_order_relaxed);
     h2o_linklist_unlink(&connection->link);
+    SSL_CTX_free(connection->tls);
     atomic_fetch_sub_explicit(&gateway->connections, 1, memory_order_relaxed);
     free(connection);
 }
@@ -129,8 +133,10 @@ static void start_handshake(struct connection *connection)
     struct gateway_loop *loop = connection->loop;
     connection->handshaking = true;
     atomic_fetch_add_explicit(&loop->gateway->handshakes, 1, memory_order_relaxed);
+    connection->tls = loop->accept.ssl_ctx;
+    SSL_CTX_up_ref(connection->tls);
     connection->sock->data = connection;
-    h2o_socket_ssl_handshake(connection->sock, loop->accept.ssl_ctx, NULL, on_handshake);
+    h2o_socket_ssl_handshake(connection->sock, connection->tls, NULL, on_handshake);
 }
 
 /* Whether there is room for one more. Those that have not shown who they are may take half of it. */

@@ -77,7 +77,8 @@ struct gateway {
     _Atomic unsigned access_generation; /* counts changes of tokens, users, groups, spaces: caches of an older
                                            one are void */
     struct tls *tls;
-    struct directory_settings *directory; /* NULL: none is configured */
+    struct directory_settings *directory;  /* NULL: none is configured */
+    _Atomic int64_t certificate_expires_s; /* Unix time */
     struct addresses *addresses;
     struct {
         struct mirai_counter *kept_hits, *kept_misses;

@@ -24,8 +24,7 @@ struct tls {
     EVP_PKEY *key;
     X509 *chain[CHAIN_MAX]; /* the server's own first */
     size_t chain_len;
-    struct tickets *tickets;   /* common to all loops, so that a session can be resumed at any */
-    _Atomic int64_t expires_s; /* when the certificate does, Unix time */
+    struct tickets *tickets; /* common to all loops, so that a session can be resumed at any */
 };
 
 static void log_openssl(const char *message, const char *file)
@@ -161,7 +160,7 @@ static int load(struct tls *tls)
         return MIRAI_E_INVALID;
     }
     warn_of_dates(chain[0], chain_file);
-    atomic_store(&tls->expires_s, unix_time_of(X509_get0_notAfter(chain[0])));
+    atomic_store(&tls->gateway->certificate_expires_s, unix_time_of(X509_get0_notAfter(chain[0])));
     pthread_mutex_lock(&tls->lock);
     EVP_PKEY_free(tls->key);
     free_chain(tls->chain, tls->chain_len);
@@ -274,8 +273,8 @@ SSL_CTX *tls_context_new(struct tls *tls)
 
 static double read_expiry(void *data)
 {
-    const struct tls *tls = data;
-    return (double)atomic_load(&tls->expires_s);
+    const struct gateway *gateway = data;
+    return (double)atomic_load(&gateway->certificate_expires_s);
 }
 
 struct tls *tls_new(struct gateway *gateway, uv_loop_t *loop)
@@ -291,7 +290,7 @@ struct tls *tls_new(struct gateway *gateway, uv_loop_t *loop)
     tls->tickets =
         tickets_new((uint64_t)mirai_config_int(MIRAI_CONFIG_TLS_TICKET_SECONDS), mirai_monotonic_ms());
     mirai_metric_gauge_from("mirai_tls_certificate_expiry_timestamp_seconds",
-                            "When the certificate in use expires, Unix time", NULL, read_expiry, tls);
+                            "When the certificate in use expires, Unix time", NULL, read_expiry, gateway);
     uv_timer_init(loop, &tls->look);
     tls->look.data = tls;
     uv_timer_start(&tls->look, on_look, LOOK_MS, LOOK_MS);

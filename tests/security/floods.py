@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import h2
 from stack import Stack, wait_for
@@ -217,6 +218,7 @@ class Attacker:
                 time.sleep(0.001)
 
     def run(self, name, connection):
+        warnings.simplefilter("ignore", ResourceWarning)  # ssl leaves sockets behind whose handshake failed
         if isinstance(name, float):
             threads = [threading.Thread(target=self.burn, args=(name,))]
         elif name in FRAMES:

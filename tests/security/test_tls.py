@@ -129,6 +129,18 @@ class Served(Case):
         wait_for(lambda: len([line for line in self.stack.log_lines() if line.get("message") == "certificate read again"]) > before, 10, "the new certificate")
         self.assertFalse(self.resumed(context, session))
 
+    def test_handshakes_that_begin_after_a_new_certificate(self):
+        """On connections that were there before, and have not said a word."""
+        with contextlib.ExitStack() as stack:
+            silent = [stack.enter_context(socket.create_connection(("127.0.0.1", self.stack.port), 10)) for _ in range(16)]
+            self.replace(self.stack.make_certificate)
+            self.replace(self.stack.make_certificate)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            for raw in silent:
+                with context.wrap_socket(raw) as tls:
+                    self.assertEqual(self.asked(tls), 200)
+
     def test_rsa(self):
         tls = self.stack.dir / "tls"
         self.addCleanup(self.replace, self.stack.make_certificate)
