@@ -273,6 +273,8 @@ static const struct {
     }
     [MIRAI_CONFIG_INSTANCE] = {check_instance,
                                "1 to 32 letters, digits, '.', '_' or '-', not beginning with '.'"},
+    [MIRAI_CONFIG_INSTALLATION] = {check_instance,
+                                   "1 to 32 letters, digits, '.', '_' or '-', not beginning with '.'"},
     [MIRAI_CONFIG_STORE_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_SEARCH_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_BACKUP_ENDPOINTS] = ENDPOINTS,

@@ -81,6 +81,18 @@
     I(DIRECTORY_CHECK_SECONDS, 300, 1, 86400, "seconds",                                                     \
       "who is logged in with a directory account is looked up again so often; one who has left it, is "      \
       "disabled, or has lost the groups loses access")                                                       \
+    S(SESSION_URL, "", MIRAI_CONFIG_SECRET,                                                                  \
+      "Redis that keeps browser logins and what gateways share: "                                            \
+      "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], "                                                         \
+      "rediss:// (TLS), unix://[[USER]:PASSWORD@]/PATH[?db=DB]; empty: knowledge-store keeps them")          \
+    S(SESSION_CA_FILE, "", 0,                                                                                \
+      "PEM file with the certificates that sign the one of a rediss:// server; "                             \
+      "empty: those of the system")                                                                          \
+    S(SESSION_KEY, "", MIRAI_CONFIG_SECRET,                                                                  \
+      "signs what is kept in Redis: at least 32 characters, the same in all gateways that share sessions")   \
+    S(INSTALLATION, "", 0,                                                                                   \
+      "name of the installation, the same in all gateways that share sessions; part of the "                 \
+      "cookie's name; empty: made of DATA_DIR and GATEWAY_LISTEN")                                           \
     I(SESSION_IDLE_MINUTES, 60, 0, 43200, "minutes",                                                         \
       "a browser login ends when it is not used for as long; 0: never")                                      \
     I(STORE_READERS, 2, 1, 64, "threads", "read-only database connections")                                  \

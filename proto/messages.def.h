@@ -392,6 +392,15 @@
     F(M, INT, session_epoch, none, REQ, ANY, "of the login")                                                 \
     F(M, INT, token_id, none, REQ, ID, "number of the session")                                              \
     F(M, TIME, expires_at, none, REQ, 0, 0, "end of its life")
+/* What a gateway keeps of a session in Redis, signed. */
+#define MIRAI_MESSAGE_held_record(F, M)                                                                      \
+    F(M, INT, id, none, REQ, ID, "number of the session")                                                    \
+    F(M, INT, user_id, none, REQ, ID, "whose it is")                                                         \
+    F(M, INT, session_epoch, none, REQ, ANY, "of the login")                                                 \
+    F(M, TIME, created_at, none, REQ, 0, 0, "login")                                                         \
+    F(M, TIME, expires_at, none, REQ, 0, 0, "end of its life, used or not")                                  \
+    F(M, STR, address, none, OPT, 0, 64, "where it was opened from")                                         \
+    F(M, STR, agent, none, OPT, 0, 200, "User-Agent that opened it")
 #define MIRAI_MESSAGE_session(F, M)                                                                          \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
     F(M, INT, user_id, none, REQ, ID, "whose it is")                                                         \
@@ -687,6 +696,7 @@
     X(directory_accounts, "accounts to check against the directory")                                         \
     X(directory_state, "what the directory says of an account")                                              \
     X(held_session, "a session that the gateway keeps")                                                      \
+    X(held_record, "what a gateway keeps of a session in Redis")                                             \
     X(session, "a browser session, without its secret")                                                      \
     X(session_list, "whose sessions")                                                                        \
     X(session_page, "sessions")                                                                              \

@@ -1,6 +1,7 @@
 #include "libcommon/log.h"
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/redis.h"
 
 #include <arpa/inet.h>
 
@@ -18,6 +19,11 @@ static void dispose(void *data)
     if (exchange->call != NULL) {
         mirai_rpc_cancel(exchange->call);
         exchange->call = NULL;
+        exchange_unsettled(exchange);
+    }
+    if (exchange->command != NULL) {
+        redis_cancel(exchange->command);
+        exchange->command = NULL;
         exchange_unsettled(exchange);
     }
     if (exchange->abandon != NULL) {

@@ -71,6 +71,8 @@ struct auth_cache;
 struct directory;
 struct directory_settings;
 struct recheck;
+struct redis;
+struct redis_command;
 
 /* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
  * locked. */
@@ -94,6 +96,8 @@ struct gateway_loop {
     h2o_linklist_t connections; /* of struct connection */
     struct mirai_rpc_client *clients[UPSTREAM_COUNT];
     struct auth_cache *auth;
+    struct redis *redis; /* NULL: the configuration names none */
+    SSL_CTX *redis_tls;
     struct answers *answers;
     struct mirai_pool *renderers;
     struct directory *directory; /* NULL: none */
@@ -113,6 +117,7 @@ struct exchange {
     struct gateway_loop *loop;
     const struct route *route;          /* NULL: none matched */
     struct mirai_rpc_call *call;        /* in flight, or NULL */
+    struct redis_command *command;      /* in flight, or NULL */
     void (*abandon)(struct exchange *); /* undo what a handler holds when the request ends; may be NULL */
     void *state;                        /* the handler's */
     uint64_t started_us;
@@ -248,6 +253,9 @@ int forward_params(struct exchange *exchange, const struct mirai_message *messag
 void handle_login(struct exchange *exchange);   /* identity/login.c */
 void handle_session(struct exchange *exchange); /* identity/session.c */
 void handle_logout(struct exchange *exchange);
+void handle_session_list(struct exchange *exchange);
+void handle_session_delete(struct exchange *exchange);
+void handle_session_end_all(struct exchange *exchange);
 void handle_render(struct exchange *exchange);   /* render.c */
 void handle_upload(struct exchange *exchange);   /* upload.c */
 void handle_download(struct exchange *exchange); /* download.c */
@@ -263,6 +271,11 @@ void session_client(struct exchange *exchange, struct mirai_session_client *clie
 /* Answer a login: the daemon's reply to auth.login or auth.directory becomes the session cookie, or the error.
  */
 void session_opened(struct exchange *exchange, const struct mirai_rpc_reply *reply);
+/* The secret as the session cookie, `user` and `expires_at` (MessagePack values) as the answer. */
+void session_answer(struct exchange *exchange, struct mirai_str secret, int64_t expires_at_ms,
+                    struct mirai_str user, struct mirai_str expires_at);
+/* Answer that this browser is logged out. */
+void session_closed(struct exchange *exchange);
 
 /* Prepared once at start. cookie: name of the session's cookie. */
 void openapi_init(struct mirai_str cookie);

@@ -6,6 +6,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/held.h"
 #include "services/gateway/identity/recheck.h"
 
 #include <sodium.h>
@@ -164,6 +165,10 @@ static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t 
     if (open_directory(loop) != 0) {
         return MIRAI_E_INVALID;
     }
+    int err = held_open(loop);
+    if (err != 0) {
+        return err;
+    }
     loop->accept = (h2o_accept_ctx_t){
         .ctx = &loop->http, .hosts = gateway->config.hosts, .ssl_ctx = tls_context_new(gateway->tls)};
     if (loop->accept.ssl_ctx == NULL) {
@@ -197,6 +202,7 @@ static void close_loop(struct gateway_loop *loop)
             loop->clients[upstream] = NULL;
         }
     }
+    held_close(loop);
     connections_close(loop);
     run_until_closed(loop);
     if (loop->renderers != NULL) {

@@ -4,6 +4,7 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/cors.h"
 #include "services/gateway/identity/directory.h"
+#include "services/gateway/identity/held.h"
 
 #include <sodium.h>
 
@@ -20,8 +21,13 @@ static struct mirai_str make_cookie_name(void)
     unsigned char hash[crypto_hash_sha256_BYTES];
     char hex[9];
     struct mirai_buf id = {0};
-    mirai_buf_printf(&id, "%s %s", mirai_config_str(MIRAI_CONFIG_DATA_DIR),
-                     mirai_config_str(MIRAI_CONFIG_GATEWAY_LISTEN));
+    const char *installation = mirai_config_str(MIRAI_CONFIG_INSTALLATION);
+    if (installation[0] != '\0') {
+        mirai_buf_append_str(&id, mirai_str(installation));
+    } else {
+        mirai_buf_printf(&id, "%s %s", mirai_config_str(MIRAI_CONFIG_DATA_DIR),
+                         mirai_config_str(MIRAI_CONFIG_GATEWAY_LISTEN));
+    }
     crypto_hash_sha256(hash, (const unsigned char *)id.data, id.len);
     mirai_hex(hex, hash, 4);
     snprintf(cookie_name, sizeof(cookie_name), "__Host-mirai-%s", hex);
@@ -75,6 +81,9 @@ static int start(struct mirai_runtime *runtime)
     if (routes_init() != 0) {
         mirai_log(ERROR, "the route table is broken");
         return MIRAI_E_INTERNAL;
+    }
+    if (held_init() != 0) {
+        return MIRAI_E_INVALID;
     }
     cors_init(mirai_str(mirai_config_str(MIRAI_CONFIG_CORS_ORIGINS)));
     configure_http();

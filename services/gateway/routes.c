@@ -84,11 +84,12 @@ const struct route routes[] = {
     R(GET,    API "/tokens",                               VIEWER, token_list,        200, 0)
     R(POST,   API "/tokens",                               VIEWER, token_create,      201, ROUTE_ACCESS)
     R(DELETE, API "/tokens/{id}",                          VIEWER, token_delete,      204, ROUTE_ACCESS)
-    R(GET,    API "/sessions",                             VIEWER, session_list,      200, 0)
-    R(DELETE, API "/sessions",                             VIEWER, session_end_all,   200, ROUTE_ACCESS)
-    R(DELETE, API "/sessions/{id}",                        VIEWER, session_delete,    204, ROUTE_ACCESS)
-    R(GET,    API "/users/{user_id}/sessions",             ADMIN,  session_list,      200, 0)
-    R(DELETE, API "/users/{user_id}/sessions",             ADMIN,  session_end_all,   200, ROUTE_ACCESS)
+    H(GET,    API "/sessions",                 VIEWER, handle_session_list,    RPC(session_list),    200, 0, NULL)
+    H(DELETE, API "/sessions",                 VIEWER, handle_session_end_all, RPC(session_end_all), 200, ROUTE_ACCESS,
+      "end all of one's own sessions but the one that asks")
+    H(DELETE, API "/sessions/{id}",            VIEWER, handle_session_delete,  RPC(session_delete),  204, ROUTE_ACCESS, NULL)
+    H(GET,    API "/users/{user_id}/sessions", ADMIN,  handle_session_list,    RPC(session_list),    200, 0, NULL)
+    H(DELETE, API "/users/{user_id}/sessions", ADMIN,  handle_session_end_all, RPC(session_end_all), 200, ROUTE_ACCESS, NULL)
     H(GET,    API "/session",   VIEWER, handle_session, RPC(user_self),  200, 0,
       "who is logged in, with the session's CSRF token")
     H(POST,   API "/session",   NONE,   handle_login,  RPC(auth_login),  201, ROUTE_ACCESS | ROUTE_SLOW,

@@ -1,8 +1,12 @@
 """The plain page in a real browser (Chromium): shows a login, logs in, searches, reads; no script error, nothing blocked."""
 
+import base64
 import contextlib
+import hmac
 import json
 import os
+import re
+import struct
 import subprocess
 import time
 import unittest
@@ -16,6 +20,13 @@ stack = None
 def setUpModule():
     global stack
     stack = unittest.enterModuleContext(Stack())
+
+
+def totp(secret):
+    """The code of an authenticator app now (RFC 6238: SHA-1, 30 s, 6 digits)."""
+    digest = hmac.new(base64.b32decode(secret + "=" * (-len(secret) % 8)), struct.pack(">Q", int(time.time()) // 30), "sha1").digest()
+    offset = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[offset:offset + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
 
 
 class Browser:
@@ -88,6 +99,74 @@ class Browser:
 
 
 class Page(Case):
+    def open(self):
+        browser = Browser(stack.dir / f"chromium-{self._testMethodName}", stack.url + "/")
+        self.addCleanup(browser.close)
+        wait_for(lambda: browser.evaluate("document.querySelector('input[type=password]') !== null"), 15, "the login form")
+        return browser
+
+    def fill(self, browser, **fields):
+        """Type into the login form, send it."""
+        for name, value in fields.items():
+            browser.evaluate(f"document.querySelector('form.login input[name={name}]').value = {json.dumps(value)}")
+        browser.evaluate("document.querySelector('form.login button').click()")
+
+    def alert(self, browser, pattern):
+        wait_for(lambda: re.search(pattern, browser.evaluate("document.querySelector('[role=alert]')?.textContent ?? ''")), 10,
+                 lambda: f"{pattern}: {browser.evaluate('document.body.innerText')}")
+
+    def picture(self, browser, name):
+        """A screenshot, which is not empty; kept with MIRAI_TEST_KEEP."""
+        picture = stack.dir / f"{name}.png"
+        picture.write_bytes(base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"]))
+        self.assertTrue(picture.read_bytes().startswith(b"\x89PNG"))
+        self.assertGreater(picture.stat().st_size, 4000)
+
+    def test_the_page_asks_for_a_code_and_for_a_new_password(self):
+        user, _ = stack.make_user("careful", "viewer")
+        person = stack.login("careful", "the password of careful")
+        made = self.expect(person.request("POST", "/api/v1/users/me/second-factor", {"password": "the password of careful"}, person.own), 201)
+        codes = self.expect(person.request("PUT", "/api/v1/users/me/second-factor", {"otp": totp(made.json["secret"])}, person.own), 200).json["codes"]
+        self.expect(stack.client().patch(f"/api/v1/users/{user}", {"must_change_password": True}), 200)
+        browser = self.open()
+        self.fill(browser, name="careful", password="the password of careful")
+        self.alert(browser, "コード|code")
+        self.picture(browser, "second-factor")
+        self.fill(browser, otp="000000")
+        self.alert(browser, "正しくありません|wrong")
+        self.fill(browser, otp=codes[0])
+        self.alert(browser, "新しいパスワード|new password")
+        self.picture(browser, "new-password")
+        self.fill(browser, otp=codes[1], new_password="quite another 秘密 phrase", repeat="something else")
+        self.alert(browser, "一致しません|differ")
+        self.fill(browser, otp=codes[1], new_password="quite another 秘密 phrase", repeat="quite another 秘密 phrase")
+        wait_for(lambda: browser.evaluate("document.querySelector('#who').textContent") == "careful", 10,
+                 lambda: f"the login: {browser.evaluate('document.body.innerText')}")
+        self.assertEqual(browser.evaluate("document.cookie"), "")
+        self.assertEqual([fault for fault in browser.faults() if not re.search("401|403", str(fault))], [])
+
+    def test_one_s_sessions_are_shown_and_ended(self):
+        stack.make_user("roaming", "viewer")
+        elsewhere = [stack.login("roaming", "the password of roaming") for _ in range(2)]
+        read = lambda: sorted(other.request("GET", "/api/v1/session", headers={"Cookie": other.cookie}).status for other in elsewhere)
+        browser = self.open()
+        self.fill(browser, name="roaming", password="the password of roaming")
+        wait_for(lambda: browser.evaluate("document.querySelector('#who').textContent") == "roaming", 10, "the login")
+        browser.evaluate("document.querySelector('#who').click()")
+        wait_for(lambda: browser.evaluate("document.querySelectorAll('.sessions li').length") == 3, 10, "three sessions")
+        self.picture(browser, "sessions")
+        self.assertEqual(read(), [200, 200])
+        browser.evaluate("document.querySelector('.sessions button').click()")
+        wait_for(lambda: browser.evaluate("document.querySelectorAll('.sessions li').length") == 2, 10, "two sessions")
+        self.assertEqual(read(), [200, 401])
+        browser.evaluate("document.querySelector('button.more').click()")
+        wait_for(lambda: browser.evaluate("document.querySelectorAll('.sessions li').length") == 1, 10, "one session")
+        self.assertEqual(read(), [401, 401])
+        browser.evaluate("localStorage.setItem('language', 'en'); document.querySelector('#logout').click()")
+        wait_for(lambda: browser.evaluate("document.querySelector('input[type=password]') !== null"), 10, "the login form")
+        self.assertEqual(browser.evaluate("localStorage.getItem('language')"), "en")  # the site's storage was cleared but for this
+        self.assertEqual(browser.faults(), [])
+
     def test_login_search_and_read(self):
         article = stack.article(title="社内 Wi-Fi に接続できない", tags=["無線"],
                                 body="# 手順\n\n認証方式は **EAP-TLS** です。\n\n<img src=x onerror=\"document.title='pwned'\">\n")
@@ -97,7 +176,6 @@ class Page(Case):
         wait_for(lambda: browser.evaluate("document.querySelector('input[type=password]') !== null"), 15, "the login form")
         self.assertFalse(browser.evaluate("document.querySelector('#search').checkVisibility()"))
         picture = stack.dir / "login.png"
-        import base64
         picture.write_bytes(base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"]))
         self.assertTrue(picture.read_bytes().startswith(b"\x89PNG"))
         self.assertGreater(picture.stat().st_size, 4000)

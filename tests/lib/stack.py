@@ -143,6 +143,50 @@ class Client:
         self.close()
 
 
+class OtherGateway:
+    """One more gateway of a running installation, on a port of its own. Use as a context manager."""
+
+    def __init__(self, stack, instance="2"):
+        self.stack = stack
+        self.port = free_port()
+        self.instance = instance
+        self.tls = stack.tls
+        self.settings = {}
+        self.command = ()  # that runs it, such as valgrind
+        self.process = None
+
+    def __enter__(self):
+        environment = self.stack.environment | {"MIRAI_INSTANCE": self.instance, "MIRAI_GATEWAY_LISTEN": f"127.0.0.1:{self.port}"} | self.settings
+        self.process = subprocess.Popen([*self.command, BIN / "mirai-gateway"], env=environment, stdout=self.stack.log, stderr=self.stack.log,
+                                        stdin=subprocess.DEVNULL)
+
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the gateway ended: {self.stack.log_tail()}")
+            try:
+                return Client(self, None, 10).get("/ready").status == 200
+            except OSError:
+                return False
+        wait_for(ready, 60, f"/ready of gateway {self.instance}")
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    @property
+    def url(self):
+        return f"https://localhost:{self.port}"
+
+    def client(self, token=None, timeout=15):
+        return Client(self, token, timeout)
+
+
 class Stack:
     """The five daemons under `miraictl run`. Use as a context manager. Unless may_restart is set, leaving it fails when a
     daemon died meanwhile."""

@@ -4,6 +4,7 @@
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/csrf.h"
+#include "services/gateway/identity/held.h"
 
 #include <openssl/crypto.h>
 #include <sodium.h>
@@ -105,8 +106,14 @@ static struct identity *cache_find(struct gateway_loop *loop, const unsigned cha
     if (entry == NULL || now_ms >= entry->ends_ms || cache_ms == 0) {
         return NULL;
     }
+    if (entry->identity->session && held_on()) { /* it may end in Redis, which has no stamps */
+        return now_ms < entry->asked_ms + cache_ms && !is_outdated(loop, entry) ? entry->identity : NULL;
+    }
     if (vouch_usable(loop, now_ms)) {
-        if (!entry->vouched || is_outdated(loop, entry) || now_ms >= entry->asked_ms + VOUCHED_MS) {
+        uint64_t left_ms = entry->ends_ms - entry->asked_ms;
+        uint64_t vouched_ms =
+            left_ms / 4 < VOUCHED_MS ? left_ms / 4 : VOUCHED_MS; /* its use is to be noted */
+        if (!entry->vouched || is_outdated(loop, entry) || now_ms >= entry->asked_ms + vouched_ms) {
             return NULL;
         }
         entry->known_ms = now_ms;
@@ -262,14 +269,16 @@ static void on_token(void *data, const struct mirai_rpc_reply *reply)
     h2o_mem_release_shared(identity);
 }
 
+/* Whether the secret has the form of a session's. */
+static bool is_session(struct mirai_str secret)
+{
+    return secret.len > 4 && memcmp(secret.data, "mks_", 4) == 0;
+}
+
 static void ask_store(struct exchange *exchange)
 {
     struct gateway_loop *loop = exchange->loop;
     struct mirai_token_check check = {0};
-    mirai_set(token_check, &check, sha256,
-              ((struct mirai_str){(const char *)exchange->digest, sizeof(exchange->digest)}));
-    loop->params.len = 0;
-    mirai_message_encode(&mirai_message_token_check, &check, &loop->params);
     /* A change that comes while the store answers makes the answer old: remember what it was asked under. */
     uint64_t deadline_ms = exchange->context.deadline_ms, now_ms = mirai_monotonic_ms();
     exchange->access_generation = generation_of(loop);
@@ -280,6 +289,15 @@ static void ask_store(struct exchange *exchange)
     if (cache_find_late(exchange, now_ms) != NULL && now_ms + SILENCE_MS < deadline_ms) {
         exchange->context.deadline_ms = now_ms + SILENCE_MS;
     }
+    if (held_on() && is_session(exchange->secret)) {
+        exchange->context.deadline_ms = deadline_ms;
+        held_check(exchange, on_token);
+        return;
+    }
+    mirai_set(token_check, &check, sha256,
+              ((struct mirai_str){(const char *)exchange->digest, sizeof(exchange->digest)}));
+    loop->params.len = 0;
+    mirai_message_encode(&mirai_message_token_check, &check, &loop->params);
     exchange_call(exchange, MIRAI_METHOD_ID_auth_token, mirai_buf_str(&loop->params), on_token);
     exchange->context.deadline_ms = deadline_ms;
 }
@@ -364,7 +382,8 @@ void auth_check(struct exchange *exchange)
     digest_secret(exchange);
     uint64_t now_ms = exchange->started_us / 1000;
     struct identity *identity = cache_find(exchange->loop, exchange->digest, now_ms);
-    if (identity == NULL && exchange->loop->auth->silent_until_ms > now_ms) {
+    if (identity == NULL && exchange->loop->auth->silent_until_ms > now_ms &&
+        !(held_on() && is_session(exchange->secret))) { /* it must still be in Redis */
         identity = cache_find_late(exchange, now_ms);
     }
     if (identity != NULL) {

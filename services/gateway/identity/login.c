@@ -41,13 +41,21 @@ static void forget_secrets(struct login *login)
 
 /* ------------------------------------------------------------------ the end: every login comes here once */
 
+/* The answer is the session's matter, and so is the exchange's state. */
+static void answer(struct login *login, const struct mirai_rpc_reply *reply)
+{
+    login->exchange->state = NULL;
+    login->exchange->abandon = NULL;
+    session_opened(login->exchange, reply);
+}
+
 static void answer_failure(struct login *login)
 {
     struct exchange *exchange = login->exchange;
     if (login->problem != PROBLEM_NONE) {
         response_problem(exchange, login->problem, NULL, (struct mirai_str){0});
     } else {
-        session_opened(exchange, &login->refusal);
+        answer(login, &login->refusal);
     }
 }
 
@@ -96,7 +104,7 @@ static void login_replied(struct login *login, const struct mirai_rpc_reply *rep
 {
     if (reply->status == 0) {
         forget_secrets(login);
-        session_opened(login->exchange, reply);
+        answer(login, reply);
         return;
     }
     login->refusal = *reply;
@@ -120,7 +128,7 @@ static void call(struct login *login, enum mirai_method_id id, bool as_system, s
 {
     struct exchange *exchange = login->exchange;
     exchange->context.deadline_ms = mirai_monotonic_ms() + exchange->loop->gateway->settings.rpc_deadline_ms;
-    exchange->context.principal.user_id = as_system ? -1 : 0;
+    exchange->context.principal.user_id = as_system ? MIRAI_USER_SYSTEM : 0;
     exchange_call(exchange, id, params, callback);
     exchange->context.principal.user_id = 0;
 }
@@ -149,7 +157,7 @@ static void note(const struct login *login, enum directory_outcome outcome)
     mirai_set(audit_note, &entry, result, mirai_str(directory_outcome_slug(outcome)));
     mirai_set(audit_note, &entry, name, login->given.name);
     mirai_message_encode(&mirai_message_audit_note, &entry, &params);
-    context.principal.user_id = -1;
+    context.principal.user_id = MIRAI_USER_SYSTEM;
     context.deadline_ms = 0;
     mirai_rpc_call(store, mirai_methods[MIRAI_METHOD_ID_audit_append].name, MIRAI_RPC_WRITE, &context,
                    mirai_buf_str(&params), on_noted, NULL);

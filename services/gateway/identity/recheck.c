@@ -32,7 +32,7 @@ static struct mirai_rpc_call *call(struct recheck *recheck, enum mirai_method_id
                                    const struct mirai_message *message, const void *params,
                                    mirai_rpc_cb callback, void *data)
 {
-    struct mirai_context context = {.principal = {.user_id = -1}};
+    struct mirai_context context = {.principal = {.user_id = MIRAI_USER_SYSTEM}};
     struct mirai_buf bytes = {0};
     mirai_message_encode(message, params, &bytes);
     struct mirai_rpc_call *made =

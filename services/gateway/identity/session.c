@@ -1,6 +1,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/csrf.h"
+#include "services/gateway/identity/held.h"
 
 #include <sodium.h>
 
@@ -44,6 +45,9 @@ void session_client(struct exchange *exchange, struct mirai_session_client *clie
     if (agent.len > 0) {
         mirai_set(session_client, client, agent, agent);
     }
+    if (held_on()) {
+        mirai_set(session_client, client, held, true);
+    }
     if (auth_find_cookie(exchange)) {
         mirai_set(session_client, client, ends,
                   ((struct mirai_str){(const char *)exchange->digest, sizeof(exchange->digest)}));
@@ -70,25 +74,34 @@ void session_opened(struct exchange *exchange, const struct mirai_rpc_reply *rep
     int err = mirai_message_decode(&mirai_message_login_result, reply->result, MIRAI_INNER, &loop->arena,
                                    &result, NULL);
     mirai_arena_free(&loop->arena);
-    if (err != 0 || !header_token_valid(result.token) || mirai_mp_find(reply->result, "user", &user) != 0 ||
-        mirai_mp_find(reply->result, "expires_at", &expires_at) != 0) {
+    if (err != 0 || mirai_mp_find(reply->result, "user", &user) != 0 ||
+        mirai_mp_find(reply->result, "expires_at", &expires_at) != 0 ||
+        (held_on() ? !mirai_has(login_result, &result, session_epoch) : !header_token_valid(result.token))) {
         response_fault(exchange, MIRAI_E_INTERNAL, NULL);
-        return;
+    } else if (held_on()) {
+        held_login(exchange, &result, user, expires_at);
+    } else {
+        session_answer(exchange, result.token, result.expires_at, user, expires_at);
     }
+}
+
+void session_answer(struct exchange *exchange, struct mirai_str secret, int64_t expires_at_ms,
+                    struct mirai_str user, struct mirai_str expires_at)
+{
+    struct mirai_buf *out = &exchange->loop->params;
+    int64_t left_ms = expires_at_ms - mirai_now_ms();
     if (exchange->secret.len > 0) { /* the session that the browser had has ended */
-        auth_changed(loop->gateway);
+        auth_changed(exchange->loop->gateway);
     }
-    int64_t left_ms = result.expires_at - mirai_now_ms();
-    set_cookie(exchange, result.token, left_ms > 0 ? left_ms / 1000 : 0);
-    /* All of the result but the secret. */
-    loop->params.len = 0;
-    mirai_mp_write_map(&loop->params, 3);
-    mirai_mp_write_cstr(&loop->params, "user");
-    mirai_buf_append_str(&loop->params, user);
-    mirai_mp_write_cstr(&loop->params, "expires_at");
-    mirai_buf_append_str(&loop->params, expires_at);
-    write_csrf_token(&loop->params, result.token);
-    response_json(exchange, 201, mirai_buf_str(&loop->params), RESPONSE_SECRET);
+    set_cookie(exchange, secret, left_ms > 0 ? left_ms / 1000 : 0);
+    out->len = 0;
+    mirai_mp_write_map(out, 3);
+    mirai_mp_write_cstr(out, "user");
+    mirai_buf_append_str(out, user);
+    mirai_mp_write_cstr(out, "expires_at");
+    mirai_buf_append_str(out, expires_at);
+    write_csrf_token(out, secret);
+    response_json(exchange, 201, mirai_buf_str(out), RESPONSE_SECRET);
 }
 
 /* ------------------------------------------------------------------ who is logged in */
@@ -132,6 +145,15 @@ static void clear_site(struct exchange *exchange)
     response_header_named(exchange, &name, MIRAI_STR("\"cache\", \"storage\""));
 }
 
+void session_closed(struct exchange *exchange)
+{
+    if (exchange->by_cookie) {
+        set_cookie(exchange, (struct mirai_str){0}, 0);
+        clear_site(exchange);
+    }
+    response_empty(exchange, 204, RESPONSE_NO_STORE);
+}
+
 static void on_logout(void *data, const struct mirai_rpc_reply *reply)
 {
     struct exchange *exchange = exchange_called(data);
@@ -140,11 +162,7 @@ static void on_logout(void *data, const struct mirai_rpc_reply *reply)
         return;
     }
     auth_changed(exchange->loop->gateway);
-    if (exchange->by_cookie) {
-        set_cookie(exchange, (struct mirai_str){0}, 0);
-        clear_site(exchange);
-    }
-    response_empty(exchange, 204, RESPONSE_NO_STORE);
+    session_closed(exchange);
 }
 
 void handle_logout(struct exchange *exchange)
@@ -155,9 +173,30 @@ void handle_logout(struct exchange *exchange)
         response_fault(exchange, MIRAI_E_NOT_FOUND, NULL);
         return;
     }
+    if (held_on()) {
+        held_logout(exchange);
+        return;
+    }
     mirai_set(token_check, &check, sha256,
               ((struct mirai_str){(const char *)exchange->digest, sizeof(exchange->digest)}));
     params->len = 0;
     mirai_message_encode(&mirai_message_token_check, &check, params);
     exchange_call(exchange, MIRAI_METHOD_ID_auth_logout, mirai_buf_str(params), on_logout);
+}
+
+/* ------------------------------------------------------------------ sessions as a list */
+
+void handle_session_list(struct exchange *exchange)
+{
+    (held_on() ? held_list : handle_rpc)(exchange);
+}
+
+void handle_session_delete(struct exchange *exchange)
+{
+    (held_on() ? held_delete : handle_rpc)(exchange);
+}
+
+void handle_session_end_all(struct exchange *exchange)
+{
+    (held_on() ? held_end_all : handle_rpc)(exchange);
 }

@@ -7,7 +7,11 @@ const texts = {
     all: 'すべて', type: '種別', status: '状態', tag: 'タグ', more: 'さらに表示', none: '見つかりませんでした。',
     found: (n, ms) => `${n} 件 (${ms.toFixed(1)} ms)`, latest: '最近更新された記事', back: '一覧へ戻る',
     updated: '更新', version: '版', owner: '担当', failed: '処理できませんでした。', language: 'English',
-    attachments: '添付ファイル', relations: '関連する記事', refused: 'ユーザー名またはパスワードが正しくありません。',
+    attachments: '添付ファイル', relations: '関連する記事', refused: 'ユーザー名、パスワード、またはコードが正しくありません。',
+    otp: 'ワンタイムコード', needsOtp: '認証アプリのコード、またはリカバリーコードを入力してください。',
+    newPassword: '新しいパスワード', repeat: '新しいパスワード(確認)', needsPassword: '新しいパスワードを設定してください。',
+    differ: '新しいパスワードが一致しません。', sessions: 'ログイン中の端末', thisOne: 'この端末', end: 'ログアウトさせる',
+    endOthers: 'ほかの端末をすべてログアウトさせる', since: 'ログイン', used: '最後の利用', unknown: '不明な端末',
     incident: 'インシデント', problem: '問題', change: '変更', release: 'リリース', request: '要求', other: 'その他',
     draft: '下書き', in_review: 'レビュー中', published: '公開', archived: '保管',
   },
@@ -16,7 +20,11 @@ const texts = {
     all: 'All', type: 'Type', status: 'Status', tag: 'Tag', more: 'Show more', none: 'Nothing was found.',
     found: (n, ms) => `${n} found (${ms.toFixed(1)} ms)`, latest: 'Recently updated articles', back: 'Back to the list',
     updated: 'Updated', version: 'Version', owner: 'Owner', failed: 'That did not work.', language: '日本語',
-    attachments: 'Attachments', relations: 'Related articles', refused: 'The user name or the password is wrong.',
+    attachments: 'Attachments', relations: 'Related articles', refused: 'The user name, the password or the code is wrong.',
+    otp: 'One-time code', needsOtp: 'Enter the code of your authenticator app, or a recovery code.',
+    newPassword: 'New password', repeat: 'New password again', needsPassword: 'Please set a new password.',
+    differ: 'The new passwords differ.', sessions: 'Where you are logged in', thisOne: 'this one', end: 'Log it out',
+    endOthers: 'Log all others out', since: 'Logged in', used: 'Last used', unknown: 'Unknown device',
     incident: 'Incident', problem: 'Problem', change: 'Change', release: 'Release', request: 'Request', other: 'Other',
     draft: 'Draft', in_review: 'In review', published: 'Published', archived: 'Archived',
   },
@@ -103,31 +111,52 @@ function translate() {
 function signedIn(user) {
   $('#search').hidden = !user;
   $('#logout').hidden = !user;
+  $('#who').hidden = !user;
+  $('#who').title = t('sessions');
   $('#who').textContent = user ? user.display_name || user.name : '';
 }
 
-function loginView(problem, given = '') {
+/** What a login may need beside name and password: the problem that asks for it. */
+const logins = {
+  'second-factor-required': ['otp', 'needsOtp'],
+  'password-change-required': ['new_password', 'needsPassword'],
+};
+
+/** entered: what was typed before; needs: the members of the login that the gateway has asked for. */
+function loginView(problem, entered = {}, needs = []) {
   signedIn(null);
-  const user = node('input', { name: 'name', autocomplete: 'username', required: true, value: given });
-  const secret = node('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+  const field = (name, label, attributes) => [label, node('input', { name, required: true, value: entered[name] ?? '', ...attributes })];
+  const fields = [
+    field('name', 'name', { autocomplete: 'username' }),
+    field('password', 'password', { type: 'password', autocomplete: 'current-password' }),
+    needs.includes('otp') && field('otp', 'otp', { autocomplete: 'one-time-code', minlength: 6, maxlength: 40, value: '' }),
+    needs.includes('new_password') && field('new_password', 'newPassword', { type: 'password', autocomplete: 'new-password', minlength: 8 }),
+    needs.includes('new_password') && field('repeat', 'repeat', { type: 'password', autocomplete: 'new-password', minlength: 8 }),
+  ].filter(Boolean);
   show(t('login'), node('form', {
     class: 'login',
     onsubmit: async (event) => {
       event.preventDefault();
+      const { repeat, ...login } = Object.fromEntries(new FormData(event.target));
+      if (repeat !== undefined && repeat !== login.new_password) {
+        loginView(t('differ'), login, needs);
+        return;
+      }
       try {
-        signedIn((await api('session', { method: 'POST', body: JSON.stringify({ name: user.value, password: secret.value }) })).user);
+        signedIn((await send('session', { method: 'POST', body: JSON.stringify(login) })).user);
         route();
       } catch (error) {
-        loginView(error.status === 401 ? t('refused') : error.message, user.value);
+        const [need, text] = logins[error.kind] ?? [];
+        if (need) loginView(t(text), login, [...new Set([...needs, need])]);
+        else loginView(error.status === 401 ? t('refused') : error.message, login, needs);
       }
     },
   },
   node('h1', {}, t('login')),
   problem && node('p', { class: 'problem', role: 'alert' }, problem),
-  node('label', {}, t('name'), user),
-  node('label', {}, t('password'), secret),
+  fields.map(([label, input]) => node('label', {}, t(label), input)),
   node('button', {}, t('login'))));
-  (given ? secret : user).focus();
+  (fields.map(([, input]) => input).find((input) => !input.value) ?? fields[0][1]).focus();
 }
 
 const day = (time) => new Date(time).toLocaleDateString(language);
@@ -202,11 +231,31 @@ async function articleView(id) {
     others.length ? node('section', {}, node('h2', {}, t('relations')), node('ul', {}, others)) : null);
 }
 
+/** Where one is logged in, to be ended one by one or all at once. */
+async function sessionsView() {
+  const { items } = await api('sessions?limit=200');
+  const time = (value) => new Date(value).toLocaleString(language);
+  const endThen = (path) => async () => {
+    await api(path, { method: 'DELETE' });
+    route();
+  };
+  show(t('sessions'),
+    node('p', {}, node('a', { href: '#/' }, t('back'))),
+    node('h1', {}, t('sessions')),
+    node('ul', { class: 'hits sessions' }, items.map((session) => node('li', {},
+      node('p', {}, session.agent || t('unknown'), session.current ? node('strong', {}, ` (${t('thisOne')})`) : null),
+      node('p', { class: 'meta' }, node('span', {}, session.address ?? ''), node('span', {}, `${t('since')} ${time(session.created_at)}`),
+        session.last_used_at ? node('span', {}, `${t('used')} ${time(session.last_used_at)}`) : null),
+      session.current ? null : node('button', { type: 'button', onclick: endThen(`sessions/${session.id}`) }, t('end'))))),
+    items.length > 1 ? node('button', { class: 'more', type: 'button', onclick: endThen('sessions') }, t('endOthers')) : null);
+}
+
 async function route() {
   const [path, query] = location.hash.replace(/^#/, '').split('?');
   const article = /^\/articles\/(\d+)$/.exec(path);
   try {
     if (article) await articleView(article[1]);
+    else if (path === '/sessions') await sessionsView();
     else await listView(new URLSearchParams(query));
   } catch (error) {
     if (error.status === 401) loginView();
@@ -245,7 +294,16 @@ $('#language').addEventListener('click', () => {
   start();
 });
 $('#logout').addEventListener('click', async () => {
-  await api('session', { method: 'DELETE' }).catch(() => null);
+  const chosen = localStorage.getItem('language');
+  try {
+    await api('session', { method: 'DELETE' }); // clears what this browser keeps of the site
+  } catch (error) {
+    if (error.status !== 401) {
+      show('', node('p', { class: 'problem', role: 'alert' }, error.message));
+      return;
+    }
+  }
+  if (chosen) localStorage.setItem('language', chosen);
   loginView();
 });
 addEventListener('hashchange', route);

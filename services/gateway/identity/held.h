@@ -1,0 +1,32 @@
+/* Browser sessions that the gateways keep in Redis instead of the store: one for all gateways that name the same server.
+ * The store still says who somebody is and whether the login counts (auth.held); Redis says whether the session lives. */
+#ifndef GATEWAY_HELD_H
+#define GATEWAY_HELD_H
+
+#include "services/gateway/gateway.h"
+
+/* Keys in Redis, after "mirai:" and the installation's name: `last` the newest number; `session:DIGEST` the sealed
+ * record, which vanishes when it is idle for too long; `id:NUMBER` its digest; `user:ID` a sorted set of a user's digests
+ * by number. DIGEST is the SHA-256 of the secret, in hexadecimal: no secret is stored. */
+
+/* Read the configuration. Once, before threads. 0, or MIRAI_E_INVALID with the reason logged. */
+int held_init(void);
+/* Whether sessions are kept in Redis. */
+bool held_on(void);
+/* The loop's connection. 0, or MIRAI_E_INVALID with the reason logged. */
+int held_open(struct gateway_loop *loop);
+void held_close(struct gateway_loop *loop);
+
+/* Make a session of a good login (its result, and the raw members of the answer) and answer with it. */
+void held_login(struct exchange *exchange, const struct mirai_login_result *result, struct mirai_str user,
+                struct mirai_str expires_at);
+/* Find out whether the session of exchange->digest lives, and ask the store whose it is: `callback` gets auth.held's
+ * reply; or answer 401 or 503. */
+void held_check(struct exchange *exchange, mirai_rpc_cb callback);
+/* The requests on sessions, answered from Redis. */
+void held_logout(struct exchange *exchange);
+void held_list(struct exchange *exchange);
+void held_delete(struct exchange *exchange);
+void held_end_all(struct exchange *exchange);
+
+#endif
