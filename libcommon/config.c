@@ -1,11 +1,13 @@
 #include "libcommon/config.h"
 
 #include "libcommon/error.h"
+#include "libcommon/sealed.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -98,7 +100,7 @@ static bool parse_bool(struct mirai_str text, int64_t *number)
     return *number != 0 || choice_of("false|0|no|off", text);
 }
 
-static bool parse_address(struct mirai_str text, char host[64], int *port)
+bool mirai_config_parse_address(struct mirai_str text, char host[64], int *port)
 {
     unsigned char ip[sizeof(struct in6_addr)];
     int64_t number;
@@ -261,6 +263,27 @@ static bool check_weekly(struct mirai_str text)
             text.data[4] != 'o' && check_daily((struct mirai_str){text.data + 4, 5}));
 }
 
+static bool check_syslog(struct mirai_str text)
+{
+    static const struct mirai_str udp = {"udp://", 6};
+    char host[64];
+    int port;
+    if (mirai_str_eq(text, MIRAI_STR("off")) || text.data[0] == '/') {
+        return text.len <= PATH_MAX_UNIX;
+    }
+    return text.len > udp.len && memcmp(text.data, udp.data, udp.len) == 0 &&
+           mirai_config_parse_address((struct mirai_str){text.data + udp.len, text.len - udp.len}, host,
+                                      &port);
+}
+
+static bool check_seed(struct mirai_str text)
+{
+    unsigned char seed[32];
+    bool sound = mirai_unhex(seed, sizeof(seed), text) == 0;
+    explicit_bzero(seed, sizeof(seed));
+    return sound;
+}
+
 /* Strings with a form of their own. */
 static const struct {
     bool (*check)(struct mirai_str text); /* text is not empty */
@@ -280,6 +303,8 @@ static const struct {
     [MIRAI_CONFIG_BACKUP_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_METRICS_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_GATEWAY_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_AUDIT_KEY] = {check_seed, "64 hexadecimal digits"},
+    [MIRAI_CONFIG_AUDIT_SYSLOG] = {check_syslog, "off, /PATH, udp://IPV4:PORT or udp://[IPV6]:PORT"},
     [MIRAI_CONFIG_CORS_ORIGINS] = {check_origins,
                                    "https://HOST or https://HOST:PORT in lower case, without the port "
                                    "443, comma-separated without spaces; no *"},
@@ -301,7 +326,7 @@ static bool row_accepts(size_t key, struct mirai_str text, int64_t *number)
     case KIND_ENUM:
         return choice_of(row->choices, text);
     case KIND_ADDRESS:
-        return parse_address(text, host, &port);
+        return mirai_config_parse_address(text, host, &port);
     case KIND_STR:
         break;
     }
@@ -382,9 +407,107 @@ static int report_bad(FILE *errors, size_t key, struct mirai_str text)
     return MIRAI_E_INVALID;
 }
 
-static int set_value(FILE *errors, size_t key, struct mirai_str text, enum source source)
+/* The keys that open sealed values; read at the first one, wiped when all are open. */
+static struct {
+    struct mirai_sealed_keys keys;
+    const char *path;
+    const char *problem;
+    bool read;
+} seal;
+
+static void seal_init(char *const *environment)
+{
+    static const char name[] = PREFIX "SECRET_KEY_FILE=";
+    seal.path = rows[MIRAI_CONFIG_SECRET_KEY_FILE].fallback;
+    seal.read = false;
+    for (; *environment != NULL; environment++) {
+        if (strncmp(*environment, name, sizeof(name) - 1) == 0 && (*environment)[sizeof(name) - 1] != '\0') {
+            seal.path = *environment + sizeof(name) - 1;
+        }
+    }
+}
+
+static void seal_end(void)
+{
+    if (seal.read) {
+        mirai_sealed_keys_wipe(&seal.keys);
+        seal.read = false;
+    }
+}
+
+/* Open the value of a secret into *plain. The reason why not never says what the value is. */
+static int unseal(FILE *errors, size_t key, struct mirai_str text, struct mirai_buf *plain)
+{
+    char name[sizeof(PREFIX) + 64];
+    if (!seal.read) {
+        seal.problem =
+            sodium_init() < 0 ? "libsodium does not start" : mirai_sealed_keys_read(seal.path, &seal.keys);
+        seal.read = true;
+    }
+    if (seal.problem != NULL) {
+        fprintf(errors, PREFIX "%s: the sealed value cannot be opened: key file \"", rows[key].name);
+        print_plain(errors, shown(mirai_str(seal.path)));
+        fprintf(errors, "\": %s\n", seal.problem);
+        return MIRAI_E_INVALID;
+    }
+    snprintf(name, sizeof(name), PREFIX "%s", rows[key].name);
+    if (mirai_unseal(&seal.keys, mirai_str(name), text, plain) != 0) {
+        fprintf(errors,
+                PREFIX
+                "%s: the sealed value cannot be opened: it was changed, or sealed with another key or for "
+                "another variable\n",
+                rows[key].name);
+        return MIRAI_E_INVALID;
+    }
+    return 0;
+}
+
+/* Memory of secrets is locked where the system lets it, and wiped before it goes. */
+static char *copy_value(size_t key, struct mirai_str text)
+{
+    char *copy = mirai_str_dup(text);
+    if (is_secret(key)) {
+        sodium_mlock(copy, text.len + 1);
+    }
+    return copy;
+}
+
+static void free_value(size_t key)
+{
+    if (copies[key] != NULL && is_secret(key)) {
+        sodium_munlock(copies[key], strlen(copies[key]) + 1);
+    }
+    free(copies[key]);
+    copies[key] = NULL;
+}
+
+static int set_plain(FILE *errors, size_t key, struct mirai_str text, enum source source)
 {
     int64_t number = 0;
+    if (!row_accepts(key, text, &number)) {
+        return report_bad(errors, key, text);
+    }
+    copies[key] = copy_value(key, text);
+    values[key] = (struct value){copies[key], number, source};
+    return 0;
+}
+
+static int set_sealed(FILE *errors, size_t key, struct mirai_str text, enum source source)
+{
+    struct mirai_buf plain = {0};
+    int err = unseal(errors, key, text, &plain);
+    if (err == 0) {
+        err = set_plain(errors, key, mirai_buf_str(&plain), source);
+    }
+    if (plain.cap > 0) {
+        explicit_bzero(plain.data, plain.cap);
+    }
+    mirai_buf_free(&plain);
+    return err;
+}
+
+static int set_value(FILE *errors, size_t key, struct mirai_str text, enum source source)
+{
     if (text.len == 0) { /* empty: the default */
         return 0;
     }
@@ -393,12 +516,8 @@ static int set_value(FILE *errors, size_t key, struct mirai_str text, enum sourc
                 rows[key].name);
         return MIRAI_E_INVALID;
     }
-    if (!row_accepts(key, text, &number)) {
-        return report_bad(errors, key, text);
-    }
-    copies[key] = mirai_str_dup(text);
-    values[key] = (struct value){copies[key], number, source};
-    return 0;
+    return is_secret(key) && mirai_sealed(text) ? set_sealed(errors, key, text, source)
+                                                : set_plain(errors, key, text, source);
 }
 
 static int set_from_file(FILE *errors, size_t key, const char *path)
@@ -455,14 +574,12 @@ int mirai_config_load(char *const *environment, FILE *errors)
 {
     int result = 0;
     for (size_t key = 0; key < MIRAI_CONFIG_COUNT; key++) {
-        if (copies[key] != NULL) {
-            free(copies[key]);
-            copies[key] = NULL;
-        }
+        free_value(key);
         int64_t number = 0;
         row_accepts(key, mirai_str(rows[key].fallback), &number);
         values[key] = (struct value){rows[key].fallback, number, SOURCE_DEFAULT};
     }
+    seal_init(environment);
     for (; *environment != NULL; environment++) {
         const char *entry = *environment;
         const char *equals = strchr(entry, '=');
@@ -474,7 +591,41 @@ int mirai_config_load(char *const *environment, FILE *errors)
             result = MIRAI_E_INVALID;
         }
     }
+    seal_end();
     return result;
+}
+
+/* The row of a secret by its whole name; MIRAI_CONFIG_COUNT when there is none. */
+static size_t find_secret(struct mirai_str name)
+{
+    const size_t prefix = sizeof(PREFIX) - 1;
+    size_t key = MIRAI_CONFIG_COUNT;
+    if (name.len > prefix && memcmp(name.data, PREFIX, prefix) == 0) {
+        key = find_row((struct mirai_str){name.data + prefix, name.len - prefix});
+    }
+    return is_secret(key) ? key : MIRAI_CONFIG_COUNT;
+}
+
+void mirai_config_wipe(char **environment, bool keep)
+{
+    for (; *environment != NULL; environment++) {
+        char *equals = strchr(*environment, '=');
+        if (equals != NULL && find_secret((struct mirai_str){*environment, (size_t)(equals - *environment)}) <
+                                  MIRAI_CONFIG_COUNT) {
+            *environment = keep ? mirai_str_dup(mirai_str(*environment)) : *environment;
+            explicit_bzero(equals + 1, strlen(equals + 1));
+        }
+    }
+}
+
+int mirai_config_check_secret(struct mirai_str name, struct mirai_str value)
+{
+    int64_t number;
+    size_t key = find_secret(name);
+    if (key == MIRAI_CONFIG_COUNT) {
+        return MIRAI_E_NOT_FOUND;
+    }
+    return value.len > 0 && row_accepts(key, value, &number) ? 0 : MIRAI_E_INVALID;
 }
 
 /* ------------------------------------------------------------------ use */
@@ -496,7 +647,7 @@ bool mirai_config_is_set(enum mirai_config_key key)
 
 void mirai_config_address(enum mirai_config_key key, char host[64], int *port)
 {
-    parse_address(mirai_str(values[key].text), host, port);
+    mirai_config_parse_address(mirai_str(values[key].text), host, port);
 }
 
 /* ------------------------------------------------------------------ the table for people */
@@ -507,7 +658,9 @@ void mirai_config_help(FILE *out)
         const struct row *row = &rows[key];
         fprintf(out, "  " PREFIX "%s\n        %s\n        ", row->name, row->help);
         if (is_secret(key)) {
-            fprintf(out, "secret; or " PREFIX "%s" FILE_SUFFIX ": the path of a file that holds it\n",
+            fprintf(out,
+                    "secret, may be sealed; or " PREFIX "%s" FILE_SUFFIX
+                    ": the path of a file that holds it\n",
                     row->name);
             continue;
         }

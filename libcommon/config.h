@@ -16,10 +16,20 @@ enum mirai_config_key {
 };
 
 /* Read and check the whole environment: every MIRAI_* variable must be in the table, every value in its bounds;
- * a secret may come from the file named by MIRAI_<KEY>_FILE (one trailing newline is dropped; at most 64 KiB) but not from both.
+ * a secret may come from the file named by MIRAI_<KEY>_FILE (one trailing newline is dropped; at most 64 KiB) but not from both;
+ * and it may be sealed (libcommon/sealed.h): then it is opened with the keys of MIRAI_SECRET_KEY_FILE.
  * All faults are written to `errors`, one line each: variable, value (never a secret's), what is allowed.
  * 0 or MIRAI_E_INVALID. Call once at start, before threads. */
 int mirai_config_load(char *const *environment, FILE *errors);
+
+/* After load: overwrite the values of secrets in the process' own environment, which others may read as
+ * /proc/PID/environ. keep: for programs that start others; then `environment` points to copies of them, which these inherit.
+ * `environment` must be the one that the process was started with. Before threads. */
+void mirai_config_wipe(char **environment, bool keep);
+
+/* Whether `name` (with MIRAI_) is a secret of the table and `value` may be its value: 0, MIRAI_E_NOT_FOUND or
+ * MIRAI_E_INVALID. */
+int mirai_config_check_secret(struct mirai_str name, struct mirai_str value);
 
 /* Values after load; strings live until the program ends. Any thread. */
 const char *mirai_config_str(enum mirai_config_key key);
@@ -34,6 +44,9 @@ bool mirai_config_is_set(enum mirai_config_key key);
 
 /* Host and port of an ADDRESS:PORT value. host without brackets. */
 void mirai_config_address(enum mirai_config_key key, char host[64], int *port);
+
+/* The same of any text: false when it is none. */
+bool mirai_config_parse_address(struct mirai_str text, char host[64], int *port);
 
 /* The table for people: variable, type, default, bounds, help. */
 void mirai_config_help(FILE *out);

@@ -2,7 +2,8 @@
 #ifndef MIRAI_CONFIG_TABLE_H
 #define MIRAI_CONFIG_TABLE_H
 
-/* S(KEY, default, flags, help)            string; flags: 0 or MIRAI_CONFIG_SECRET (also read from MIRAI_KEY_FILE)
+/* S(KEY, default, flags, help)            string; flags: 0 or MIRAI_CONFIG_SECRET (also read from MIRAI_KEY_FILE;
+ *                                         may be sealed, see libcommon/sealed.h)
  * I(KEY, default, min, max, unit, help)   integer
  * B(KEY, default, help)                   boolean: true|false|1|0|yes|no|on|off
  * E(KEY, default, "a|b|c", help)          one of a list
@@ -104,6 +105,14 @@
     I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")   \
     I(FEED_KEEP_DAYS, 30, 1, 3650, "days", "how long change feed rows are kept")                             \
     I(IDEMPOTENCY_HOURS, 24, 1, 720, "hours", "how long idempotency keys are remembered")                    \
+    S(AUDIT_KEY, "", MIRAI_CONFIG_SECRET,                                                                    \
+      "seed of the Ed25519 key that signs the audit log, 64 hexadecimal digits; empty: DATA_DIR/audit.key, " \
+      "made at the first start")                                                                             \
+    I(AUDIT_HEAD_SECONDS, 60, 1, 86400, "s",                                                                 \
+      "how often the newest state of the audit log is signed, when there is something new")                  \
+    S(AUDIT_SYSLOG, "off", 0,                                                                                \
+      "where signed states of the audit log are sent as well: off, the path of a syslog socket such as "     \
+      "/dev/log, or udp://ADDRESS:PORT")                                                                     \
     I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                      \
     I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
@@ -111,6 +120,8 @@
     I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \
     I(BACKUP_KEEP_WEEKS, 52, 1, 1040, "weeks", "how long weekly snapshots are kept")                         \
     A(METRICS_LISTEN, "127.0.0.1:9464", "address and port of the Prometheus exposition")                     \
+    S(SECRET_KEY_FILE, "/etc/mirai/secret.key", 0,                                                           \
+      "file with the key that opens values of secrets that begin with sealed: (miraictl secret init)")       \
     S(METRICS_TOKEN, "", MIRAI_CONFIG_SECRET, "bearer token that a scraper must send; empty: none")          \
     S(TOKEN, "", MIRAI_CONFIG_SECRET, "API token that miraictl acts with; empty: the operator of this host")
 

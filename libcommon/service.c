@@ -372,6 +372,7 @@ int mirai_service_run(const struct mirai_service *service, int argc, char **argv
         mirai_config_print(stdout, false);
         return err == 0 ? 0 : EXIT_USAGE;
     }
+    mirai_config_wipe(environ, false);
     return err == 0 ? run(service, data) : EXIT_USAGE;
 }
 

@@ -4,15 +4,16 @@ _miraictl() {
   local name=${COMP_WORDS[1]} words='' options='' values='' files='' found=1
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'run status import export search user token tag audit reindex backup restore log-level config completion help --help --version' -- "$current"))
+    COMPREPLY=($(compgen -W 'run status import export search user token tag audit reindex backup restore log-level secret config completion help --help --version' -- "$current"))
     return
   fi
   case $name in
       user) words='list create set-role disable enable password sessions end-sessions reset-second-factor hand-over ' ;;
       token) words='list create revoke ' ;;
       tag) words='list ' ;;
-      audit) words='list ' ;;
+      audit) words='list verify export heads key ' ;;
       backup) words='now list verify ' ;;
+      secret) words='init seal rotate ' ;;
       config) words='show help check ' ;;
       completion) words='bash ' ;;
   esac
@@ -46,8 +47,13 @@ _miraictl() {
     'audit list --limit') values= files= ;;
     'audit list --user') values= files= ;;
     'audit list --action') values= files= ;;
+    'audit list --object') values= files= ;;
+    'audit list --result') values= files= ;;
     'audit list --after') values= files= ;;
     'audit list --before') values= files= ;;
+    'audit verify --file') values= files=1 ;;
+    'audit verify --heads') values= files=1 ;;
+    'audit verify --key') values= files=1 ;;
     *) found= ;;
   esac
   if [ -n "$found" ]; then
@@ -74,13 +80,20 @@ _miraictl() {
     'token create') options='--json --help --user --role --days --output-file' ;;
     'token revoke') options='--json --help' ;;
     'tag list') options='--json --help' ;;
-    'audit list') options='--json --help --limit --user --action --after --before' ;;
+    'audit list') options='--json --help --limit --user --action --object --result --after --before' ;;
+    'audit verify') options='--json --help --file --heads --key' ;;
+    'audit export') options='--json --help' ;;
+    'audit heads') options='--json --help' ;;
+    'audit key') options='--json --help' ;;
     'reindex') options='--json --help' ;;
     'backup now') options='--json --help' ;;
     'backup list') options='--json --help' ;;
     'backup verify') options='--json --help' ;;
     'restore') options='--json --help --yes --cancel' ;;
     'log-level') options='--json --help' ;;
+    'secret init') options='--json --help' ;;
+    'secret seal') options='--json --help' ;;
+    'secret rotate') options='--json --help' ;;
     'config show') options='--json --help' ;;
     'config help') options='--json --help --markdown' ;;
     'config check') options='--json --help' ;;

@@ -39,6 +39,7 @@ int main(int argc, char **argv)
     }
     bool configured = mirai_config_load(environ, errors) == 0;
     fclose(errors);
+    mirai_config_wipe(environ, true); /* miraictl run hands them on to the daemons */
     text_init();
     int code = CTL_USAGE;
     switch (cli_parse(ctl_commands, argc, argv, &ctl.cli, stderr)) {

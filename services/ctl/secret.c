@@ -41,8 +41,8 @@ static bool from_file(struct ctl *ctl, const char *path, char password[SECRET_SI
     }
     if (len == SECRET_SIZE - 1 || memchr(password, '\0', (size_t)len) != NULL ||
         memchr(password, '\n', (size_t)len) != NULL) {
-        ctl_fail(ctl, CTL_FAILED,
-                 text("%s: 1 行のパスワードではありません", "%s: not one line with a password"), path);
+        ctl_fail(ctl, CTL_FAILED, text("%s: 1 行の秘密の値ではありません", "%s: not one line with a secret"),
+                 path);
         return false;
     }
     return true;
@@ -96,6 +96,18 @@ bool secret_password(struct ctl *ctl, char password[SECRET_SIZE], bool *generate
     sodium_bin2base64(password, SECRET_SIZE, random, sizeof(random),
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     *generated = true;
+    return true;
+}
+
+bool secret_value(struct ctl *ctl, const char *prompt, char value[SECRET_SIZE])
+{
+    if (!isatty(STDIN_FILENO)) {
+        return from_file(ctl, "-", value);
+    }
+    if (!ask(prompt, value)) {
+        ctl_fail(ctl, CTL_FAILED, "%s", text("入力がありません", "nothing was entered"));
+        return false;
+    }
     return true;
 }
 

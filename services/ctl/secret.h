@@ -10,6 +10,9 @@
  * or made up (*generated). False with the reason on stderr. */
 bool secret_password(struct ctl *ctl, char password[SECRET_SIZE], bool *generated);
 
+/* A secret of one line: from the terminal without showing it, or from standard input. False with the reason on stderr. */
+bool secret_value(struct ctl *ctl, const char *prompt, char value[SECRET_SIZE]);
+
 /* A file of mode 0600 that appears under its name only when it is complete. */
 struct secret_file {
     const char *path;

@@ -73,6 +73,7 @@ struct directory_settings;
 struct recheck;
 struct redis;
 struct redis_command;
+struct notes;
 
 /* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
  * locked. */
@@ -99,6 +100,7 @@ struct gateway_loop {
     struct redis *redis; /* NULL: the configuration names none */
     SSL_CTX *redis_tls;
     struct answers *answers;
+    struct notes *notes; /* refusals for the audit log; NULL: none yet */
     struct mirai_pool *renderers;
     struct directory *directory; /* NULL: none */
     struct recheck *recheck;     /* on the first loop only */
@@ -156,6 +158,9 @@ struct mirai_str exchange_body(const struct exchange *exchange);
 
 /* Trace id (32 hexadecimal digits): X-Request-Id. */
 struct mirai_str exchange_id(const struct exchange *exchange);
+
+/* Address of the client, for the audit log; empty when it is not known. Looked up when it is needed. */
+struct mirai_str exchange_address(struct exchange *exchange);
 
 /* Copy into the request's pool. */
 struct mirai_str exchange_keep(struct exchange *exchange, struct mirai_str bytes);
@@ -256,10 +261,11 @@ void handle_logout(struct exchange *exchange);
 void handle_session_list(struct exchange *exchange);
 void handle_session_delete(struct exchange *exchange);
 void handle_session_end_all(struct exchange *exchange);
-void handle_render(struct exchange *exchange);   /* render.c */
-void handle_upload(struct exchange *exchange);   /* upload.c */
-void handle_download(struct exchange *exchange); /* download.c */
-void handle_health(struct exchange *exchange);   /* status.c */
+void handle_render(struct exchange *exchange);       /* render.c */
+void handle_upload(struct exchange *exchange);       /* upload.c */
+void handle_download(struct exchange *exchange);     /* download.c */
+void handle_audit_export(struct exchange *exchange); /* audit_export.c */
+void handle_health(struct exchange *exchange);       /* status.c */
 void handle_ready(struct exchange *exchange);
 void handle_status(struct exchange *exchange);
 void handle_openapi(struct exchange *exchange); /* openapi.c */

@@ -8,6 +8,7 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/held.h"
 #include "services/gateway/identity/recheck.h"
+#include "services/gateway/notes.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -192,9 +193,11 @@ static void run_until_closed(struct gateway_loop *loop)
 static void close_loop(struct gateway_loop *loop)
 {
     close_listener(loop);
+    notes_flush(loop);
     uv_run(&loop->uv, UV_RUN_NOWAIT); /* a GOAWAY on its way */
     loop->stopping = true;
     close_directory(loop);
+    notes_close(loop);
     for (enum upstream upstream = 0; upstream < UPSTREAM_COUNT; upstream++) {
         if (loop->clients[upstream] != NULL) {
             mirai_rpc_client_free(

@@ -79,6 +79,7 @@ static int keep_hash(struct op *op, const struct account *account, bool chosen)
 int auth_login_find(struct op *op)
 {
     const struct mirai_login *params = op->params;
+    op->audit_name = params->name;
     return find_account(op, user_name_key(&op->arena, params->name), 0);
 }
 

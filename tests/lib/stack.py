@@ -1,8 +1,10 @@
 """A whole installation in a temporary directory on free ports, for tests: real daemons, real TLS, real clients."""
 
+import base64
 import contextlib
 import http.client
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -18,6 +20,34 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("MIRAI_TEST_BIN", ROOT / "build" / "release" / "bin"))
 DAEMONS = ("knowledge-store", "search-index", "gateway", "backup", "metrics")
 ANSWER_HEADERS_LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
+
+
+# Members of JSON whose values are secrets, in both directions; shorter values than this are words of tests.
+SECRET_MEMBERS = {"password", "new_password", "current_password", "token", "secret", "otp", "uri", "codes", "recovery_codes", "csrf_token"}
+SECRET_MIN = 12
+
+
+def secrets_of(value, inside=False):
+    """Every secret text in a JSON value."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from secrets_of(member, inside or name in SECRET_MEMBERS)
+    elif isinstance(value, list):
+        for member in value:
+            yield from secrets_of(member, inside)
+    elif inside and isinstance(value, str) and len(value) >= SECRET_MIN:
+        yield value
+
+
+def forms_of(secret):
+    """A secret as it may stand in a log: plain, in JSON, in a URL, in base64 (also behind a name, as Basic credentials)."""
+    data = secret.encode()
+    forms = {data, json.dumps(secret)[1:-1].encode(), urllib.parse.quote(secret, "").encode(), urllib.parse.quote_plus(secret).encode()}
+    for shift in range(3):  # where it begins within three bytes; what depends on its neighbours is left out
+        coded = base64.b64encode(b"\0" * shift + data)[(0, 2, 3)[shift]:]
+        coded = coded[:len(data) * 4 // 3 - 3]
+        forms |= {coded, coded.translate(bytes.maketrans(b"+/", b"-_"))}
+    return {form for form in forms if len(form) >= SECRET_MIN}
 
 
 def free_port():
@@ -86,6 +116,7 @@ class Client:
             send["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
         send.update(headers or {})
         send = {name: value for name, value in send.items() if value is not None}
+        self.stack.keep_secret(*secrets_of(body))
         for attempt in (1, 2):
             if self.connection is None:
                 self.connection = http.client.HTTPSConnection(
@@ -96,6 +127,7 @@ class Client:
                 data = response.read()
                 if response.will_close:
                     self.close()
+                self.learn(response, data)
                 return Answer(response.status, response.headers, data)
             except ANSWER_HEADERS_LOST:
                 self.close()
@@ -104,6 +136,14 @@ class Client:
             except Exception:
                 self.close()
                 raise
+
+    def learn(self, response, data):
+        """The secrets of an answer must not be seen in any log."""
+        for cookie in response.headers.get_all("Set-Cookie", ()):
+            self.stack.keep_secret(cookie.partition("=")[2].partition(";")[0])
+        if b'"token"' in data or b'"secret"' in data or b"codes" in data:
+            with contextlib.suppress(ValueError):
+                self.stack.keep_secret(*secrets_of(json.loads(data)))
 
     def get(self, path, **query):
         return self.request("GET", path + self.query(query))
@@ -203,6 +243,10 @@ class Stack:
         self.tls = None
         self.admin_token = None
         self.admin_password = None
+        self.secrets = set()
+        for name, value in self.settings.items():
+            if name.endswith(("_TOKEN", "_PASSWORD", "_KEY", "_SECRET")):
+                self.keep_secret(value)
 
     @property
     def environment(self):
@@ -235,7 +279,11 @@ class Stack:
 
     def __exit__(self, *_):
         try:
+            seen = self.secrets_in_processes()
             self.stop()
+            seen += self.secrets_in_logs()
+            if seen:
+                raise AssertionError("secrets can be read: " + "; ".join(seen))
             ended = self.deaths()
             if ended and not self.may_restart:
                 raise AssertionError("daemons died: " + "; ".join(ended))
@@ -311,10 +359,40 @@ class Stack:
         return [f"{line.get('daemon')} (signal {line.get('signal')}, exit code {line.get('exit_code')})"
                 for line in self.log_lines() if "starting it again" in str(line.get("message"))]
 
+    # ---------------------------------------------------------------- secrets
+
+    def keep_secret(self, *secrets):
+        """Leaving the installation fails when one of these stands in a log, an argument or the environment of a daemon.
+        Clients register by themselves what they send and get."""
+        self.secrets.update(secret for secret in secrets if len(secret) >= SECRET_MIN)
+
+    def find_secrets(self, data, where):
+        return [f"{where}: {secret[:4]}… ({len(secret)} characters)" for secret in self.secrets
+                if any(data.find(form) >= 0 for form in forms_of(secret))]
+
+    def secrets_in_logs(self):
+        seen = []
+        for path in self.dir.rglob("*.log*"):
+            if path.is_file() and path.stat().st_size > 0:
+                with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    seen += self.find_secrets(data, path.name)
+        return seen
+
+    def secrets_in_processes(self):
+        if self.process is None or self.process.poll() is not None:
+            return []
+        seen = []
+        for name, pid in ({"miraictl run": self.process.pid} | self.pids()).items():
+            for file in ("cmdline", "environ"):
+                with contextlib.suppress(OSError):
+                    seen += self.find_secrets(pathlib.Path(f"/proc/{pid}/{file}").read_bytes(), f"{name}, {file}")
+        return seen
+
     # ---------------------------------------------------------------- people
 
     def make_admin(self):
         self.admin_password = "correct horse battery staple"
+        self.keep_secret(self.admin_password)
         secret = self.dir / "password"
         secret.write_text(self.admin_password)
         secret.chmod(0o600)
@@ -332,7 +410,9 @@ class Stack:
     def make_token(self, user, role):
         path = self.dir / f"token-{user}"
         self.ctl("token", "create", "test", "--user", user, "--role", role, "--output-file", path)
-        return path.read_text().strip()
+        token = path.read_text().strip()
+        self.keep_secret(token)
+        return token
 
     def login(self, name, password):
         """Log in; returns the client with its session cookie in `cookie`, and in `own` the headers with which the page of

@@ -5,6 +5,7 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/csrf.h"
 #include "services/gateway/identity/held.h"
+#include "services/gateway/notes.h"
 
 #include <openssl/crypto.h>
 #include <sodium.h>
@@ -209,6 +210,7 @@ static void accept_identity(struct exchange *exchange, struct identity *identity
     exchange->context.principal = identity->principal;
     exchange->by_session = identity->session;
     if (identity->principal.role < exchange->route->role) {
+        note_denial(exchange, NULL, "forbidden");
         refuse(exchange, PROBLEM_FORBIDDEN);
         return;
     }
@@ -235,6 +237,7 @@ static void on_token(void *data, const struct mirai_rpc_reply *reply)
     struct gateway_loop *loop = exchange->loop;
     struct mirai_identity found;
     if (reply->status == MIRAI_E_NOT_FOUND || reply->status == MIRAI_E_UNAUTHENTICATED) {
+        note_denial(exchange, NULL, "unauthenticated");
         refuse(exchange, PROBLEM_UNAUTHENTICATED);
         return;
     }
@@ -375,6 +378,7 @@ void auth_check(struct exchange *exchange)
         }
         enum problem forged = check_forgery(exchange);
         if (forged != PROBLEM_NONE) {
+            note_denial(exchange, NULL, problem_texts[forged].slug);
             refuse(exchange, forged);
             return;
         }
