@@ -417,10 +417,13 @@ class TestServers(DirectoryCase):
         with gateway_of(self.directory, servers, MIRAI_LDAP_SERVER_MS=300, MIRAI_LDAP_DEADLINE_MS=30000,
                         MIRAI_GATEWAY_THREADS=1) as stack:
             self.login(stack, "ana", "the password of ana")
-            reasons = {line["server"]: line["reason"] for line in stack.log_lines()
-                       if line.get("message") == "a directory server cannot be used"}
+            def reasons():
+                """{server: reason}; the log is written a moment later."""
+                return {line["server"]: line["reason"] for line in stack.log_lines()
+                        if line.get("message") == "a directory server cannot be used"}
+            wait_for(lambda: all(url in reasons() for url, _ in bad), 10, lambda: f"reasons of all servers: {reasons()}")
             for url, reason in bad:
-                self.assertRegex(reasons.get(url, "nothing"), reason, url)
+                self.assertRegex(reasons()[url], reason, url)
             begun = time.monotonic()  # those that failed are left alone for a while
             self.login(stack, "ana", "the password of ana")
             self.assertLess(time.monotonic() - begun, 2)
@@ -441,7 +444,8 @@ class TestServers(DirectoryCase):
         (self.directory.dir / "reader-password").write_text("not its password")
         with Stack(**settings) as stack:
             self.expect_problem(self.login(stack, "ana", "the password of ana", 503), 503, "unavailable")
-            self.assertTrue(any("refuses the service account" in line.get("message", "") for line in stack.log_lines()))
+            wait_for(lambda: any("refuses the service account" in line.get("message", "") for line in stack.log_lines()),
+                     10, "the reason in the log")
             self.assertNotIn(b"not its password", (stack.dir / "daemons.log").read_bytes())
 
     def test_the_loop_goes_on_while_all_servers_hang(self):
