@@ -2,16 +2,14 @@
 
 import concurrent.futures
 import contextlib
-import pathlib
 import subprocess
-import tempfile
-import threading
 import time
 import unittest
 
 import badserver
 import samba
 import slapd
+from authority import Authority
 from badserver import BadServer, BlackHole
 from case import Case
 from slapd import BASE, Slapd
@@ -56,7 +54,7 @@ def setUpModule():
 class TestOpenLdap(DirectoryCase):
     @classmethod
     def setUpClass(cls):
-        cls.directory = cls.enterClassContext(Slapd()) if hasattr(cls, "enterClassContext") else cls.enter(Slapd())
+        cls.directory = cls.enter(Slapd())
         directory = cls.directory
         ana = directory.add_person("ana", name="Ana 花子 😀", mail="ana@kb.test")
         ben = directory.add_person("ben")
@@ -184,6 +182,19 @@ class TestOpenLdap(DirectoryCase):
         for (name, status), answer in zip(people, answers):
             if status == 201:
                 self.assertEqual(answer.json["user"]["name"], name)
+
+    def test_the_audit_log_knows_the_reason(self):
+        reasons = {"ana": ("wrong", "bad-password"), "no-one-here": ("x", "unknown-user"),
+                   "nora": ("the password of nora", "no-role")}
+        for name, (password, _) in reasons.items():
+            self.refused(self.stack, name, password)
+
+        def noted():
+            rows = {(row.get("name"), row["result"]): row for row in self.stack.client().pages("/api/v1/audit")
+                    if row["action"] == "auth.login"}
+            return all((name, reason) in rows and rows[name, reason]["address"] == "127.0.0.1"
+                       for name, (_, reason) in reasons.items())
+        wait_for(noted, 20, "lines of the audit log")
 
     def test_passwords_are_not_logged(self):
         self.login(self.stack, "KB\\ana", "a secret that must not be logged", 401)
@@ -379,9 +390,7 @@ class TestServers(DirectoryCase):
     def bad_servers(self):
         """Every kind, with what the log must say of it."""
         authority = self.directory.authority
-        other = self.directory.dir / "other-ca"
-        from authority import Authority
-        stranger = Authority(other).sign("stranger")
+        stranger = Authority(self.directory.dir / "other-ca").sign("stranger")
         name = authority.sign("wrong-name", san="IP:127.0.0.2,DNS:localhost")
         old = authority.sign("expired", days=-1)
         good = authority.sign("good")
@@ -408,10 +417,13 @@ class TestServers(DirectoryCase):
         with gateway_of(self.directory, servers, MIRAI_LDAP_SERVER_MS=300, MIRAI_LDAP_DEADLINE_MS=30000,
                         MIRAI_GATEWAY_THREADS=1) as stack:
             self.login(stack, "ana", "the password of ana")
-            reasons = {line["server"]: line["reason"] for line in stack.log_lines()
-                       if line.get("message") == "a directory server cannot be used"}
+            def reasons():
+                """{server: reason}; the log is written a moment later."""
+                return {line["server"]: line["reason"] for line in stack.log_lines()
+                        if line.get("message") == "a directory server cannot be used"}
+            wait_for(lambda: all(url in reasons() for url, _ in bad), 10, lambda: f"reasons of all servers: {reasons()}")
             for url, reason in bad:
-                self.assertRegex(reasons.get(url, "nothing"), reason, url)
+                self.assertRegex(reasons()[url], reason, url)
             begun = time.monotonic()  # those that failed are left alone for a while
             self.login(stack, "ana", "the password of ana")
             self.assertLess(time.monotonic() - begun, 2)
@@ -432,7 +444,8 @@ class TestServers(DirectoryCase):
         (self.directory.dir / "reader-password").write_text("not its password")
         with Stack(**settings) as stack:
             self.expect_problem(self.login(stack, "ana", "the password of ana", 503), 503, "unavailable")
-            self.assertTrue(any("refuses the service account" in line.get("message", "") for line in stack.log_lines()))
+            wait_for(lambda: any("refuses the service account" in line.get("message", "") for line in stack.log_lines()),
+                     10, "the reason in the log")
             self.assertNotIn(b"not its password", (stack.dir / "daemons.log").read_bytes())
 
     def test_the_loop_goes_on_while_all_servers_hang(self):

@@ -191,8 +191,9 @@ class Samba:
 
     def start(self):
         inside = f"ip link set lo up && exec samba -i -M single --configfile={self.conf} --no-process-group"
-        self.process = subprocess.Popen(["unshare", "-n", "sh", "-c", inside], stdout=subprocess.DEVNULL,
-                                        stderr=open(self.dir / "samba.err", "wb"), stdin=subprocess.DEVNULL)
+        with open(self.dir / "samba.err", "wb") as errors:
+            self.process = subprocess.Popen(["unshare", "-n", "sh", "-c", inside], stdout=subprocess.DEVNULL,
+                                            stderr=errors, stdin=subprocess.DEVNULL)
 
         def listens():
             if self.process.poll() is not None:

@@ -226,6 +226,9 @@ class OtherGateway:
     def client(self, token=None, timeout=15):
         return Client(self, token, timeout)
 
+    def keep_secret(self, *secrets):
+        self.stack.keep_secret(*secrets)
+
 
 class Stack:
     """The five daemons under `miraictl run`. Use as a context manager. Unless may_restart is set, leaving it fails when a

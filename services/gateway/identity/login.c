@@ -1,7 +1,7 @@
-#include "libcommon/log.h"
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/directory.h"
+#include "services/gateway/notes.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -41,13 +41,21 @@ static void forget_secrets(struct login *login)
 
 /* ------------------------------------------------------------------ the end: every login comes here once */
 
+/* The answer is the session's matter, and so is the exchange's state. */
+static void answer(struct login *login, const struct mirai_rpc_reply *reply)
+{
+    login->exchange->state = NULL;
+    login->exchange->abandon = NULL;
+    session_opened(login->exchange, reply);
+}
+
 static void answer_failure(struct login *login)
 {
     struct exchange *exchange = login->exchange;
     if (login->problem != PROBLEM_NONE) {
         response_problem(exchange, login->problem, NULL, (struct mirai_str){0});
     } else {
-        session_opened(exchange, &login->refusal);
+        answer(login, &login->refusal);
     }
 }
 
@@ -96,7 +104,7 @@ static void login_replied(struct login *login, const struct mirai_rpc_reply *rep
 {
     if (reply->status == 0) {
         forget_secrets(login);
-        session_opened(login->exchange, reply);
+        answer(login, reply);
         return;
     }
     login->refusal = *reply;
@@ -120,40 +128,9 @@ static void call(struct login *login, enum mirai_method_id id, bool as_system, s
 {
     struct exchange *exchange = login->exchange;
     exchange->context.deadline_ms = mirai_monotonic_ms() + exchange->loop->gateway->settings.rpc_deadline_ms;
-    exchange->context.principal.user_id = as_system ? -1 : 0;
+    exchange->context.principal = as_system ? mirai_context_system().principal : (struct mirai_principal){0};
     exchange_call(exchange, id, params, callback);
-    exchange->context.principal.user_id = 0;
-}
-
-static void on_noted(void *data, const struct mirai_rpc_reply *reply)
-{
-    (void)data;
-    if (reply->status != 0) {
-        mirai_log(ERROR, "a failed directory login is not in the audit log",
-                  MIRAI_LOG_Z("reason", mirai_error_slug(reply->status)));
-    }
-}
-
-/* The audit log is told the reason, which the client is not. */
-static void note(const struct login *login, enum directory_outcome outcome)
-{
-    const struct exchange *exchange = login->exchange;
-    struct mirai_rpc_client *store = exchange->loop->clients[UPSTREAM_STORE];
-    struct mirai_context context = exchange->context;
-    struct mirai_audit_note entry = {0};
-    struct mirai_buf params = {0};
-    if (store == NULL) {
-        return;
-    }
-    mirai_set(audit_note, &entry, action, MIRAI_STR("auth.login"));
-    mirai_set(audit_note, &entry, result, mirai_str(directory_outcome_slug(outcome)));
-    mirai_set(audit_note, &entry, name, login->given.name);
-    mirai_message_encode(&mirai_message_audit_note, &entry, &params);
-    context.principal.user_id = -1;
-    context.deadline_ms = 0;
-    mirai_rpc_call(store, mirai_methods[MIRAI_METHOD_ID_audit_append].name, MIRAI_RPC_WRITE, &context,
-                   mirai_buf_str(&params), on_noted, NULL);
-    mirai_buf_free(&params);
+    exchange->context.principal = (struct mirai_principal){0};
 }
 
 /* ------------------------------------------------------------------ local */
@@ -221,7 +198,7 @@ static void on_directory(void *data, enum directory_outcome outcome, const struc
         open_session(login, person);
         return;
     }
-    note(login, outcome);
+    note_denial_of(login->exchange, "auth.login", directory_outcome_slug(outcome), login->given.name);
     login_refused(login, outcome == DIRECTORY_UNAVAILABLE  ? PROBLEM_UNAVAILABLE
                          : outcome == DIRECTORY_OVERLOADED ? PROBLEM_OVERLOADED
                                                            : PROBLEM_UNAUTHENTICATED);

@@ -28,18 +28,11 @@ struct recheck {
     bool more; /* the last claim was full: there may be more */
 };
 
-static struct mirai_rpc_call *call(struct recheck *recheck, enum mirai_method_id id,
-                                   const struct mirai_message *message, const void *params,
+static struct mirai_rpc_call *call(struct recheck *recheck, enum mirai_method_id id, const void *params,
                                    mirai_rpc_cb callback, void *data)
 {
-    struct mirai_context context = {.principal = {.user_id = -1}};
-    struct mirai_buf bytes = {0};
-    mirai_message_encode(message, params, &bytes);
-    struct mirai_rpc_call *made =
-        mirai_rpc_call(recheck->store, mirai_methods[id].name, mirai_methods[id].kind, &context,
-                       mirai_buf_str(&bytes), callback, data);
-    mirai_buf_free(&bytes);
-    return made;
+    const struct mirai_context context = mirai_context_system();
+    return mirai_method_call(recheck->store, id, &context, params, callback, data);
 }
 
 static void claim(struct recheck *recheck);
@@ -101,8 +94,7 @@ static void on_looked_up(void *data, enum directory_outcome outcome, const struc
         mirai_log(INFO, "the directory gives an account no access any more", MIRAI_LOG_I("user", check->id),
                   MIRAI_LOG_Z("reason", directory_outcome_slug(outcome)));
     }
-    check->call = call(check->recheck, MIRAI_METHOD_ID_directory_update, &mirai_message_directory_state,
-                       &state, on_updated, check);
+    check->call = call(check->recheck, MIRAI_METHOD_ID_directory_update, &state, on_updated, check);
 }
 
 /* ------------------------------------------------------------------ claiming */
@@ -144,8 +136,7 @@ static void claim(struct recheck *recheck)
     mirai_set(directory_claim, &params, before,
               mirai_now_ms() - (int64_t)(recheck->interval_ms - recheck->tick_ms));
     mirai_set(directory_claim, &params, limit, CLAIM);
-    recheck->claim = call(recheck, MIRAI_METHOD_ID_directory_claim, &mirai_message_directory_claim, &params,
-                          on_claimed, recheck);
+    recheck->claim = call(recheck, MIRAI_METHOD_ID_directory_claim, &params, on_claimed, recheck);
 }
 
 static void on_tick(uv_timer_t *timer)
