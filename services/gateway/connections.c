@@ -1,5 +1,6 @@
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/proxied.h"
 #include "services/gateway/tcp.h"
 
 #include <h2o/http2.h>
@@ -21,7 +22,8 @@
 struct connection {
     h2o_linklist_t link;
     uv_tcp_t tcp;       /* its data is h2o's */
-    h2o_socket_t *sock; /* h2o's; valid while tcp is not closing */
+    h2o_socket_t *sock; /* h2o's; valid while tcp is not closing; NULL while the PROXY header has not come */
+    struct proxied *proxied; /* waits for it; or NULL */
     struct gateway_loop *loop;
     uint64_t moved; /* bytes received and acknowledged at the last look */
     uint64_t moved_at_ms;
@@ -40,8 +42,49 @@ static void on_closed(uv_handle_t *handle)
     struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, tcp, handle);
     atomic_fetch_sub_explicit(&connection->loop->gateway->held, connection->held, memory_order_relaxed);
     h2o_linklist_unlink(&connection->link);
+    proxied_free(connection->proxied);
     atomic_fetch_sub_explicit(&connection->loop->gateway->connections, 1, memory_order_relaxed);
     free(connection);
+}
+
+static void speak_http(struct connection *connection, const struct address *client)
+{
+    connection->sock = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
+    connection->sock->on_close.data = connection; /* without a callback of its own: for look_at_streams */
+    if (client != NULL && address_known(client)) {
+        struct sockaddr_storage name;
+        socklen_t len = address_to_socket(client, &name);
+        h2o_socket_setpeername(connection->sock, (struct sockaddr *)&name, len);
+    }
+    h2o_accept(&connection->loop->accept, connection->sock);
+}
+
+static void on_proxied(void *data, const struct address *client)
+{
+    struct connection *connection = data;
+    struct proxied *proxied = connection->proxied;
+    connection->proxied = NULL;
+    if (client == NULL) {
+        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    } else {
+        speak_http(connection, client);
+    }
+    proxied_free(proxied);
+}
+
+/* With the PROXY protocol connections come from trusted proxies only: anyone else could say whatever address. */
+static void await_proxy_header(struct connection *connection)
+{
+    struct sockaddr_storage name = {0};
+    int size = sizeof(name);
+    uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&name, &size);
+    struct address peer = address_of_socket((struct sockaddr *)&name);
+    if (proxies_trust(&connection->loop->gateway->settings.proxies, &peer)) {
+        connection->proxied = proxied_read(&connection->tcp, on_proxied, connection);
+    }
+    if (connection->proxied == NULL) {
+        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    }
 }
 
 void connections_accept(struct gateway_loop *loop)
@@ -59,9 +102,11 @@ void connections_accept(struct gateway_loop *loop)
         return;
     }
     uv_tcp_nodelay(&connection->tcp, 1);
-    connection->sock = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
-    connection->sock->on_close.data = connection; /* without a callback of its own: for look_at_streams */
-    h2o_accept(&loop->accept, connection->sock);
+    if (gateway->settings.proxy_protocol) {
+        await_proxy_header(connection);
+    } else {
+        speak_http(connection, NULL);
+    }
 }
 
 /* The file descriptor, -1 when the connection is being closed. */
@@ -232,6 +277,10 @@ void connections_sweep(struct gateway_loop *loop, bool closely)
         atomic_load_explicit(&loop->gateway->held, memory_order_relaxed) > loop->gateway->settings.held_max;
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
+        if (connection->sock == NULL &&
+            now - connection->moved_at_ms > loop->gateway->settings.request_timeout_ms) {
+            cut(connection); /* the PROXY header does not come */
+        }
         if (descriptor(connection) >= 0 && connection->sock != NULL) {
             if ((closely && is_overdue(connection, now)) || holds_too_much(connection, crowded)) {
                 cut(connection);

@@ -7,6 +7,7 @@
 #include "proto/methods.h"
 #include "services/gateway/headers.h"
 #include "services/gateway/problem.h"
+#include "services/gateway/proxies.h"
 #include "services/gateway/routes.h"
 #include "services/gateway/target.h"
 
@@ -38,6 +39,8 @@ struct gateway_settings {
     uint64_t drain_ms;
     struct mirai_str locale; /* "ja" or "en" */
     struct mirai_str cookie; /* name of the session cookie */
+    struct proxies proxies;  /* that are trusted */
+    bool proxy_protocol;     /* connections come from them, with a PROXY header */
 };
 
 /* Bytes of the largest body that any route takes. */
@@ -115,19 +118,25 @@ struct exchange {
     bool by_session;              /* the token is a session's, not an API token */
     bool is_head;
     bool answered;
-    int64_t kept_id;     /* the answer may be kept as this object's, 0: it may not */
-    uint64_t kept_stamp; /* under this stamp */
+    unsigned retry_after_s;  /* of a refusal; 0: soon */
+    struct attempt *attempt; /* a login that is being tried (identity/attempts.h); NULL: none */
+    struct address peer;     /* of the client; unknown until exchange_peer() was called */
+    int64_t kept_id;         /* the answer may be kept as this object's, 0: it may not */
+    uint64_t kept_stamp;     /* under this stamp */
     struct target target;
     const struct mirai_str *path_values[ROUTE_PARAMS_MAX];
     unsigned char digest[32]; /* SHA-256 of secret */
     char traceparent[TRACEPARENT_LEN + 1];
-    char address[46]; /* of the client */
+    char address[ADDRESS_TEXT_MAX]; /* peer as text */
 };
 
 /* ------------------------------------------------------------------ exchange.c */
 
 /* Start to work on `req`. */
 struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req);
+
+/* Where the request came from, as trusted proxies tell it; from then on also in the context of calls. */
+const struct address *exchange_peer(struct exchange *exchange);
 
 /* Value of a request header, empty when absent; by_name for headers without an h2o token (lower case). */
 struct mirai_str exchange_header(const struct exchange *exchange, const h2o_token_t *token);

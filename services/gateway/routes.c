@@ -51,8 +51,8 @@ const struct route routes[] = {
     R(DELETE, API "/bin/{id}",                             ADMIN,  article_purge,     204, 0)
     R(POST,   API "/imports",                              EDITOR, article_import,    200, 0)
 
-    R(GET,    API "/search",                               VIEWER, search_query,      200, 0)
-    R(GET,    API "/suggest",                              VIEWER, search_suggest,    200, 0)
+    R(GET,    API "/search",                               VIEWER, search_query,      200, ROUTE_SEARCHES)
+    R(GET,    API "/suggest",                              VIEWER, search_suggest,    200, ROUTE_SEARCHES)
     R(POST,   API "/index/rebuild",                        ADMIN,  search_reindex,    202, 0)
 
     R(GET,    API "/tags",                                 VIEWER, tag_list,          200, 0)
@@ -74,14 +74,14 @@ const struct route routes[] = {
     R(GET,    API "/users",                                ADMIN,  user_list,         200, 0)
     R(POST,   API "/users",                                ADMIN,  user_create,       201, ROUTE_ACCESS | ROUTE_SLOW)
     R(GET,    API "/users/me",                             VIEWER, user_self,         200, 0)
-    R(PUT,    API "/users/me/password",                    VIEWER, user_password,     204, ROUTE_ACCESS | ROUTE_SLOW)
+    R(PUT,    API "/users/me/password",                    VIEWER, user_password,     204, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD)
     R(GET,    API "/users/{id}",                           ADMIN,  user_get,          200, 0)
     R(PATCH,  API "/users/{id}",                           ADMIN,  user_patch,        200, ROUTE_ACCESS | ROUTE_SLOW)
     R(GET,    API "/tokens",                               VIEWER, token_list,        200, 0)
     R(POST,   API "/tokens",                               VIEWER, token_create,      201, ROUTE_ACCESS)
     R(DELETE, API "/tokens/{id}",                          VIEWER, token_delete,      204, ROUTE_ACCESS)
     R(GET,    API "/session",                              VIEWER, user_self,         200, 0)
-    H(POST,   API "/session",   NONE,   handle_login,  RPC(auth_login),  201, ROUTE_ACCESS | ROUTE_SLOW,
+    H(POST,   API "/session",   NONE,   handle_login,  RPC(auth_login),  201, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD,
       "log in with name and password: sets the session cookie")
     H(DELETE, API "/session",   VIEWER, handle_logout, RPC(auth_logout), 204, ROUTE_ACCESS,
       "end the session of the cookie or token")

@@ -30,6 +30,9 @@ enum route_flag {
     ROUTE_ANY_BODY = 128,    /* the body is a file, not JSON */
     ROUTE_HIDDEN = 256,      /* not part of the API's description */
     ROUTE_KEPT = 512,        /* the answer may be given again while the store's stamp of {id} stands */
+    /* Its class of rate limits (throttle.h), where method and role do not say it. */
+    ROUTE_SEARCHES = 1 << 16,
+    ROUTE_TRIES_PASSWORD = 1 << 17, /* and failures slow down further ones */
 };
 
 struct route {

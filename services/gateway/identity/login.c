@@ -1,4 +1,5 @@
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/attempts.h"
 
 #include <sodium.h>
 
@@ -6,7 +7,9 @@
 
 static void on_login(void *data, const struct mirai_rpc_reply *reply)
 {
-    session_opened(exchange_called(data), reply);
+    struct exchange *exchange = exchange_called(data);
+    attempts_note(exchange, reply);
+    session_opened(exchange, reply);
 }
 
 /* A login from another site would put the victim into the attacker's account. Programs send neither header.
@@ -37,6 +40,8 @@ void handle_login(struct exchange *exchange)
         response_fault(exchange, err, &faults);
         return;
     }
-    exchange_call(exchange, MIRAI_METHOD_ID_auth_login, mirai_buf_str(params), on_login);
+    if (attempts_allow(exchange, response_text_of(mirai_buf_str(params), "name"))) {
+        exchange_call(exchange, MIRAI_METHOD_ID_auth_login, mirai_buf_str(params), on_login);
+    }
     sodium_memzero(params->data, params->len); /* the password is not needed any more */
 }
