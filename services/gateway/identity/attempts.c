@@ -201,13 +201,13 @@ static void drop_domain(struct mirai_buf *out, size_t start)
 {
     char *name = out->data + start;
     size_t len = out->len - start;
-    const char *backslash = len > 0 ? memrchr(name, '\\', len) : NULL;
+    const char *backslash = memrchr(name, '\\', len);
     if (backslash != NULL && backslash + 1 < name + len) {
         size_t domain = (size_t)(backslash + 1 - name);
         memmove(name, name + domain, len - domain);
         len -= domain;
     }
-    const char *at = len > 0 ? memchr(name, '@', len) : NULL;
+    const char *at = memchr(name, '@', len);
     out->len = start + (at != NULL && at > name ? (size_t)(at - name) : len);
 }
 
@@ -226,7 +226,7 @@ void attempts_fold(struct mirai_str name, bool bare, struct mirai_buf *out)
         name.data += len;
         name.len -= len;
     }
-    if (bare) {
+    if (bare && out->len > start) {
         drop_domain(out, start);
     }
 }
