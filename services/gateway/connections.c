@@ -23,7 +23,9 @@ struct connection {
     h2o_linklist_t link;
     uv_tcp_t tcp;       /* its data is h2o's */
     h2o_socket_t *sock; /* h2o's; valid while tcp is not closing; NULL while the PROXY header has not come */
-    struct proxied *proxied; /* waits for it; or NULL */
+    struct proxied *proxied;   /* waits for it; or NULL */
+    h2o_timeout_entry_t begin; /* then HTTP begins in the next turn of the loop, */
+    struct address client;     /* with this client */
     struct gateway_loop *loop;
     uint64_t moved; /* bytes received and acknowledged at the last look */
     uint64_t moved_at_ms;
@@ -43,6 +45,7 @@ static void on_closed(uv_handle_t *handle)
     atomic_fetch_sub_explicit(&connection->loop->gateway->held, connection->held, memory_order_relaxed);
     h2o_linklist_unlink(&connection->link);
     proxied_free(connection->proxied);
+    h2o_timeout_unlink(&connection->begin);
     atomic_fetch_sub_explicit(&connection->loop->gateway->connections, 1, memory_order_relaxed);
     free(connection);
 }
@@ -59,15 +62,25 @@ static void speak_http(struct connection *connection, const struct address *clie
     h2o_accept(&connection->loop->accept, connection->sock);
 }
 
+static void on_begin(h2o_timeout_entry_t *begin)
+{
+    struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, begin, begin);
+    speak_http(connection, &connection->client);
+}
+
 static void on_proxied(void *data, const struct address *client)
 {
     struct connection *connection = data;
+    struct gateway_loop *loop = connection->loop;
     struct proxied *proxied = connection->proxied;
     connection->proxied = NULL;
     if (client == NULL) {
         uv_close((uv_handle_t *)&connection->tcp, on_closed);
     } else {
-        speak_http(connection, client);
+        /* Not within libuv's reading: it would go on, find nothing yet, and h2o takes a read of 0 bytes for the end. */
+        connection->client = *client;
+        connection->begin.cb = on_begin;
+        h2o_timeout_link(loop->http.loop, &loop->http.zero_timeout, &connection->begin);
     }
     proxied_free(proxied);
 }

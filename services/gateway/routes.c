@@ -94,8 +94,8 @@ const struct route routes[] = {
     R(POST,   API "/backups/verify",                       ADMIN,  backup_verify,     200, ROUTE_SLOW)
 
     H(GET,    API "/openapi.json", NONE, handle_openapi, NO_RPC, 200, 0, "this document")
-    H(GET,    "/health",           NONE, handle_health,  NO_RPC, 200, 0, "the gateway runs")
-    H(GET,    "/ready",            NONE, handle_ready,   NO_RPC, 200, 0, "the gateway and the daemons it needs serve")
+    H(GET,    "/health",           NONE, handle_health,  NO_RPC, 200, ROUTE_PROBE, "the gateway runs")
+    H(GET,    "/ready",            NONE, handle_ready,   NO_RPC, 200, ROUTE_PROBE, "the gateway and the daemons it needs serve")
     H(GET,    "/",                 NONE, handle_page,    NO_RPC, 200, ROUTE_HIDDEN, NULL)
     H(GET,    "/assets/{name}",    NONE, handle_page,    NO_RPC, 200, ROUTE_HIDDEN, NULL)
 };

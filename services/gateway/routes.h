@@ -32,6 +32,7 @@ enum route_flag {
     ROUTE_KEPT = 512,        /* the answer may be given again while the store's stamp of {id} stands */
     /* Its class of rate limits (throttle.h), where method and role do not say it. */
     ROUTE_SEARCHES = 1 << 16,
+    ROUTE_PROBE = 1 << 18,
     ROUTE_TRIES_PASSWORD = 1 << 17, /* and failures slow down further ones */
 };
 

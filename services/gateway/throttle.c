@@ -36,6 +36,7 @@ static const struct {
     [RATE_UPLOADS] = {"uploads", MIRAI_CONFIG_RATE_UPLOADS},
     [RATE_LOGINS] = {"logins", MIRAI_CONFIG_RATE_LOGINS},
     [RATE_ANONYMOUS] = {"anonymous", MIRAI_CONFIG_RATE_ANONYMOUS},
+    [RATE_PROBES] = {"probes", MIRAI_CONFIG_RATE_ANONYMOUS},
     [RATE_UNAUTHENTICATED] = {"unauthenticated", MIRAI_CONFIG_RATE_UNAUTHENTICATED},
 };
 
@@ -67,10 +68,21 @@ int throttle_init(void)
 
 enum rate throttle_rate_of(const struct route *route)
 {
-    if ((route->flags & (ROUTE_SEARCHES | ROUTE_TRIES_PASSWORD | ROUTE_ANY_BODY)) != 0) {
-        return (route->flags & ROUTE_SEARCHES) != 0         ? RATE_SEARCHES
-               : (route->flags & ROUTE_TRIES_PASSWORD) != 0 ? RATE_LOGINS
-                                                            : RATE_UPLOADS;
+    static const struct {
+        unsigned flag;
+        enum rate rate;
+    } special[] = {
+        {ROUTE_SEARCHES, RATE_SEARCHES},
+        {ROUTE_ANY_BODY, RATE_UPLOADS},
+        {ROUTE_TRIES_PASSWORD, RATE_LOGINS},
+        {ROUTE_PROBE, RATE_PROBES},
+    };
+    if ((route->flags & (ROUTE_SEARCHES | ROUTE_ANY_BODY | ROUTE_TRIES_PASSWORD | ROUTE_PROBE)) != 0) {
+        for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
+            if ((route->flags & special[i].flag) != 0) {
+                return special[i].rate;
+            }
+        }
     }
     return route->role == MIRAI_ROLE_NONE ? RATE_ANONYMOUS
            : route->method == ROUTE_GET   ? RATE_READS

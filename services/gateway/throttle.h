@@ -15,6 +15,7 @@ enum rate {
     RATE_UPLOADS,
     RATE_LOGINS,          /* attempts, whatever becomes of them */
     RATE_ANONYMOUS,       /* other requests without credentials */
+    RATE_PROBES,          /* of those who watch: they are not told to wait because of others */
     RATE_UNAUTHENTICATED, /* requests with credentials that nobody knows */
     RATE_COUNT,
 };
