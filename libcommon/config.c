@@ -98,7 +98,7 @@ static bool parse_bool(struct mirai_str text, int64_t *number)
     return *number != 0 || choice_of("false|0|no|off", text);
 }
 
-static bool parse_address(struct mirai_str text, char host[64], int *port)
+bool mirai_config_parse_address(struct mirai_str text, char host[64], int *port)
 {
     unsigned char ip[sizeof(struct in6_addr)];
     int64_t number;
@@ -214,6 +214,27 @@ static bool check_weekly(struct mirai_str text)
             text.data[4] != 'o' && check_daily((struct mirai_str){text.data + 4, 5}));
 }
 
+static bool check_syslog(struct mirai_str text)
+{
+    static const struct mirai_str udp = {"udp://", 6};
+    char host[64];
+    int port;
+    if (mirai_str_eq(text, MIRAI_STR("off")) || text.data[0] == '/') {
+        return text.len <= PATH_MAX_UNIX;
+    }
+    return text.len > udp.len && memcmp(text.data, udp.data, udp.len) == 0 &&
+           mirai_config_parse_address((struct mirai_str){text.data + udp.len, text.len - udp.len}, host,
+                                      &port);
+}
+
+static bool check_seed(struct mirai_str text)
+{
+    unsigned char seed[32];
+    bool sound = mirai_unhex(seed, sizeof(seed), text) == 0;
+    explicit_bzero(seed, sizeof(seed));
+    return sound;
+}
+
 /* Strings with a form of their own. */
 static const struct {
     bool (*check)(struct mirai_str text); /* text is not empty */
@@ -231,6 +252,8 @@ static const struct {
     [MIRAI_CONFIG_BACKUP_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_METRICS_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_GATEWAY_ENDPOINTS] = ENDPOINTS,
+    [MIRAI_CONFIG_AUDIT_KEY] = {check_seed, "64 hexadecimal digits"},
+    [MIRAI_CONFIG_AUDIT_SYSLOG] = {check_syslog, "off, /PATH, udp://IPV4:PORT or udp://[IPV6]:PORT"},
     [MIRAI_CONFIG_BACKUP_DAILY] = {check_daily, "HH:MM or off"},
     [MIRAI_CONFIG_BACKUP_WEEKLY] = {check_weekly, "Mon|Tue|Wed|Thu|Fri|Sat|Sun HH:MM or off"},
 #undef ENDPOINTS
@@ -249,7 +272,7 @@ static bool row_accepts(size_t key, struct mirai_str text, int64_t *number)
     case KIND_ENUM:
         return choice_of(row->choices, text);
     case KIND_ADDRESS:
-        return parse_address(text, host, &port);
+        return mirai_config_parse_address(text, host, &port);
     case KIND_STR:
         break;
     }
@@ -444,7 +467,7 @@ bool mirai_config_is_set(enum mirai_config_key key)
 
 void mirai_config_address(enum mirai_config_key key, char host[64], int *port)
 {
-    parse_address(mirai_str(values[key].text), host, port);
+    mirai_config_parse_address(mirai_str(values[key].text), host, port);
 }
 
 /* ------------------------------------------------------------------ the table for people */

@@ -35,6 +35,9 @@ bool mirai_config_is_set(enum mirai_config_key key);
 /* Host and port of an ADDRESS:PORT value. host without brackets. */
 void mirai_config_address(enum mirai_config_key key, char host[64], int *port);
 
+/* The same of any text: false when it is none. */
+bool mirai_config_parse_address(struct mirai_str text, char host[64], int *port);
+
 /* The table for people: variable, type, default, bounds, help. */
 void mirai_config_help(FILE *out);
 /* The same as a Markdown table (for the documents). */

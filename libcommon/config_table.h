@@ -76,6 +76,14 @@
     I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")   \
     I(FEED_KEEP_DAYS, 30, 1, 3650, "days", "how long change feed rows are kept")                             \
     I(IDEMPOTENCY_HOURS, 24, 1, 720, "hours", "how long idempotency keys are remembered")                    \
+    S(AUDIT_KEY, "", MIRAI_CONFIG_SECRET,                                                                    \
+      "seed of the Ed25519 key that signs the audit log, 64 hexadecimal digits; empty: DATA_DIR/audit.key, " \
+      "made at the first start")                                                                             \
+    I(AUDIT_HEAD_SECONDS, 60, 1, 86400, "s",                                                                 \
+      "how often the newest state of the audit log is signed, when there is something new")                  \
+    S(AUDIT_SYSLOG, "off", 0,                                                                                \
+      "where signed states of the audit log are sent as well: off, the path of a syslog socket such as "     \
+      "/dev/log, or udp://ADDRESS:PORT")                                                                     \
     I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                      \
     I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \

@@ -1,10 +1,10 @@
 #include "libcommon/log.h"
 
 #include "libcommon/error.h"
+#include "libcommon/mask.h"
 #include "libcommon/thread.h"
 #include "libcommon/time.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -56,136 +56,20 @@ static struct {
     .tail = &logger.head,
 };
 
-/* ------------------------------------------------------------------ masking */
-
-static bool contains(struct mirai_str text, const char *needle, size_t *at)
-{
-    size_t len = strlen(needle);
-    for (size_t i = 0; i + len <= text.len; i++) {
-        /* The first byte decides nearly always; 0x20 is the difference of a letter's two cases. */
-        if (((text.data[i] ^ needle[0]) & ~0x20) == 0 && strncasecmp(text.data + i, needle, len) == 0) {
-            *at = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Whether a member's name says that its text is a secret. */
-static bool secret_key(struct mirai_str key)
-{
-    static const char *const words[] = {"password", "passwd",     "passphrase", "secret",       "token",
-                                        "cookie",   "credential", "session",    "authorization"};
-    size_t at;
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (contains(key, words[i], &at)) {
-            return true;
-        }
-    }
-    /* "key", "api_key", "apikey", "private-key", but not "monkey". */
-    if (key.len < 3 || strncasecmp(key.data + key.len - 3, "key", 3) != 0) {
-        return false;
-    }
-    return key.len == 3 || !isalpha((unsigned char)key.data[key.len - 4]) || contains(key, "api", &at) ||
-           contains(key, "private", &at);
-}
-
-static size_t base64url_run(struct mirai_str text, size_t from)
-{
-    size_t i = from;
-    while (i < text.len &&
-           (isalnum((unsigned char)text.data[i]) || text.data[i] == '-' || text.data[i] == '_')) {
-        i++;
-    }
-    return i - from;
-}
-
-/* header.payload.signature, where the header is the base64 of `{"` (RFC 7519 §3.1) */
-static bool looks_like_jwt(struct mirai_str text)
-{
-    for (size_t i = 0; i + 3 < text.len; i++) {
-        if (memcmp(text.data + i, "eyJ", 3) != 0) {
-            continue;
-        }
-        size_t dot = i + base64url_run(text, i);
-        size_t second = dot + 1 < text.len ? dot + 1 + base64url_run(text, dot + 1) : text.len;
-        if (dot - i >= 10 && second < text.len && text.data[dot] == '.' && second - dot > 4 &&
-            text.data[second] == '.') {
-            return true;
-        }
-        i = dot; /* what begins later in this run ends with it */
-    }
-    return false;
-}
-
-/* token68 of RFC 9110 §11.2 */
-static size_t token68_run(struct mirai_str text)
-{
-    size_t i = 0;
-    while (i < text.len && (isalnum((unsigned char)text.data[i]) ||
-                            (text.data[i] != '\0' && strchr("-._~+/=", text.data[i]) != NULL))) {
-        i++;
-    }
-    return i;
-}
-
-/* "Bearer abc…", "Basic abc…" (RFC 9110 §11.4); a word after it in prose is shorter or ends the sentence. */
-static bool looks_like_credentials(struct mirai_str text)
-{
-    static const char *const schemes[] = {"bearer ", "basic "};
-    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        struct mirai_str rest = text;
-        size_t at;
-        while (contains(rest, schemes[i], &at)) {
-            size_t skip = at + strlen(schemes[i]);
-            rest = (struct mirai_str){rest.data + skip, rest.len - skip};
-            if (token68_run(rest) >= 12) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* scheme://user:password@host */
-static bool looks_like_url_password(struct mirai_str text)
-{
-    size_t at;
-    while (contains(text, "://", &at)) {
-        bool colon = false;
-        text = (struct mirai_str){text.data + at + 3, text.len - at - 3};
-        for (size_t i = 0; i < text.len && !isspace((unsigned char)text.data[i]) && text.data[i] != '/';
-             i++) {
-            if (text.data[i] == '@' && colon) {
-                return true;
-            }
-            colon = colon || text.data[i] == ':';
-        }
-    }
-    return false;
-}
-
-static bool secret_value(struct mirai_str text)
-{
-    size_t at;
-    return text.len >= 12 && (contains(text, "PRIVATE KEY-----", &at) || looks_like_credentials(text) ||
-                              looks_like_jwt(text) || looks_like_url_password(text));
-}
-
 /* ------------------------------------------------------------------ one line */
 
 static void append_text(struct mirai_buf *buf, struct mirai_str text)
 {
+    struct mirai_buf masked = {0};
     /* A little more than is shown, so that a secret at the cut is still whole. */
-    if (secret_value(
-            (struct mirai_str){text.data, text.len < 2 * VALUE_MAX_BYTES ? text.len : 2 * VALUE_MAX_BYTES})) {
-        text = MIRAI_STR("***");
-    }
-    mirai_buf_append_json(buf, mirai_utf8_prefix(text, VALUE_MAX_BYTES));
-    if (text.len > VALUE_MAX_BYTES) {
+    struct mirai_str seen = {text.data, text.len < 2 * VALUE_MAX_BYTES ? text.len : 2 * VALUE_MAX_BYTES};
+    struct mirai_str shown = mirai_mask(seen, &masked) ? mirai_buf_str(&masked) : seen;
+    mirai_buf_append_json(buf, mirai_utf8_prefix(shown, VALUE_MAX_BYTES));
+    if (shown.len > VALUE_MAX_BYTES || text.len > seen.len) {
         buf->len--; /* the closing quote moves behind the mark that says so */
         mirai_buf_append_str(buf, MIRAI_STR("…\""));
     }
+    mirai_buf_free(&masked);
 }
 
 static void append_member(struct mirai_buf *buf, const char *key, struct mirai_str text)
@@ -200,7 +84,8 @@ static void append_field(struct mirai_buf *buf, const struct mirai_log_field *fi
 {
     struct mirai_str key = mirai_str(field->key);
     if (field->type == MIRAI_LOG_FIELD_STR) {
-        append_member(buf, field->key, secret_key(key) && field->str.len > 0 ? MIRAI_STR("***") : field->str);
+        append_member(buf, field->key,
+                      mirai_mask_key(key) && field->str.len > 0 ? MIRAI_STR("***") : field->str);
         return;
     }
     mirai_buf_append_char(buf, ',');

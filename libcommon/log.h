@@ -56,8 +56,9 @@ int mirai_log_parse_level(struct mirai_str name, enum mirai_log_level *level); /
 bool mirai_log_enabled(enum mirai_log_level level);
 int mirai_log_reopen(void); /* after logrotate (SIGHUP) */
 
-/* Values of keys that name secrets (password, token, secret, authorization, cookie, key …) and values that look
- * like bearer tokens, private keys or JWTs are written as "***". One write(2) a line: lines never interleave. */
+/* Values of keys that name secrets (password, token, secret, authorization, cookie, key …) are written as "***", and so
+ * is what looks like a secret in any other value or in the message (libcommon/mask.h). One write(2) a line: lines never
+ * interleave. */
 void mirai_log_write(enum mirai_log_level level, const char *file, const char *function, const char *message,
                      const struct mirai_log_field *fields);
 

@@ -466,16 +466,38 @@
     F(M, INT, user_id, none, OPT, -1, INT64_MAX, "who; -1: the system")                                      \
     F(M, STR, user, none, OPT, 0, 100, "who")                                                                \
     F(M, STR, action, none, REQ, 1, 60, "method, such as article.create")                                    \
-    F(M, STR, object, none, OPT, 0, 100, "on what, such as article/12")                                      \
+    F(M, STR, object, none, OPT, 0, 200, "on what, such as article/12")                                      \
     F(M, STR, result, none, REQ, 1, 40, "ok, or the error")                                                  \
     F(M, STR, address, none, OPT, 0, 64, "from where")                                                       \
-    F(M, STR, request_id, none, OPT, 0, 64, "trace id of the request")
+    F(M, STR, request_id, none, OPT, 0, 64, "trace id of the request")                                       \
+    F(M, STR, name, none, OPT, 0, 100, "login name that was given")                                          \
+    F(M, INT, count, none, OPT, ID, "times, when several were noted as one; absent: once")                   \
+    F(M, STR, epoch, none, OPT, 1, 40, "history that it belongs to; a restore begins a new one")             \
+    F(M, STR, hash, none, OPT, 64, 64, "SHA-256 over the hash of the line before and this line")
 #define MIRAI_MESSAGE_audit_list(F, M)                                                                       \
     MIRAI_PAGE_IN(F, M)                                                                                      \
     F(M, INT, user_id, none, OPT, -1, INT64_MAX, "only of this user")                                        \
     F(M, STR, action, none, OPT, 1, 60, "only this action")                                                  \
     F(M, TIME, after, none, OPT, 0, 0, "only after this time")                                               \
-    F(M, TIME, before, none, OPT, 0, 0, "only before this time")
+    F(M, TIME, before, none, OPT, 0, 0, "only before this time")                                             \
+    F(M, STR, object, none, OPT, 1, 200, "only on this object")                                              \
+    F(M, STR, result, none, OPT, 1, 40, "only with this result")
+#define MIRAI_MESSAGE_audit_export(F, M)                                                                     \
+    F(M, INT, after_id, none, OPT, ANY, "only lines after this number; default 0")                           \
+    F(M, INT, limit, none, OPT, 1, 500, "lines at once; default 500")
+#define MIRAI_MESSAGE_audit_rows(F, M)                                                                       \
+    F(M, OBJECTS, items, audit_entry, REQ, 0, 500, "oldest first; fewer than asked for at the end")
+#define MIRAI_MESSAGE_audit_head(F, M)                                                                       \
+    F(M, STR, epoch, none, REQ, 1, 40, "history that the line belongs to")                                   \
+    F(M, INT, id, none, REQ, ID, "number of the newest line")                                                \
+    F(M, STR, hash, none, REQ, 64, 64, "its hash")                                                           \
+    F(M, TIME, at, none, REQ, 0, 0, "when it was signed")                                                    \
+    F(M, STR, signer, none, REQ, 64, 64, "Ed25519 public key, hexadecimal")                                  \
+    F(M, STR, signature, none, REQ, 128, 128, "Ed25519 signature, hexadecimal")
+#define MIRAI_MESSAGE_audit_head_page(F, M)                                                                  \
+    F(M, OBJECTS, items, audit_head, REQ, 0, 200, "newest first") MIRAI_PAGE_OUT(F, M)
+#define MIRAI_MESSAGE_audit_signer(F, M)                                                                     \
+    F(M, STR, signer, none, REQ, 64, 64, "Ed25519 public key, hexadecimal")
 /* What a daemon has seen and decided itself: failed directory logins, requests that were refused. */
 #define MIRAI_MESSAGE_audit_note(F, M)                                                                       \
     F(M, STR, action, none, REQ, 1, 60, "such as auth.login")                                                \
@@ -703,6 +725,11 @@
     X(token_created, "a new API token with its secret")                                                      \
     X(audit_entry, "one line of the audit log")                                                              \
     X(audit_list, "which lines of the audit log")                                                            \
+    X(audit_export, "a part of the audit log, in order")                                                     \
+    X(audit_rows, "lines of the audit log, in order")                                                        \
+    X(audit_head, "signed state of the audit log")                                                           \
+    X(audit_head_page, "a page of signed states")                                                            \
+    X(audit_signer, "who signs the states of the audit log")                                                 \
     X(audit_note, "a line for the audit log")                                                                \
     X(audit_page, "a page of the audit log")                                                                 \
     X(tally, "a number of something")                                                                        \

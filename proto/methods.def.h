@@ -94,6 +94,10 @@
     M(audit_append, "audit.append", WRITE, SYSTEM, audit_note, empty,                                        \
       "note what a daemon has decided itself")                                                               \
     M(audit_list, "audit.list", READ, ADMIN, audit_list, audit_page, "audit log")                            \
+    M(audit_export, "audit.export", READ, ADMIN, audit_export, audit_rows, "whole audit log, in order")      \
+    M(audit_heads, "audit.heads", READ, ADMIN, page_request, audit_head_page,                                \
+      "signed states of the audit log")                                                                      \
+    M(audit_key, "audit.key", READ, ADMIN, empty, audit_signer, "key that signs the audit log")              \
     M(statistics_get, "statistics.get", READ, VIEWER, empty, statistics, "figures")                          \
     M(changes_since, "changes.since", READ, SYSTEM, changes_since, changes, "change feed")                   \
     M(snapshot_begin, "snapshot.begin", WRITE, SYSTEM, empty, snapshot_begin_result,                         \

@@ -11,7 +11,7 @@ _miraictl() {
       user) words='list create set-role disable enable password ' ;;
       token) words='list create revoke ' ;;
       tag) words='list ' ;;
-      audit) words='list ' ;;
+      audit) words='list verify export heads key ' ;;
       backup) words='now list verify ' ;;
       config) words='show help check ' ;;
       completion) words='bash ' ;;
@@ -45,8 +45,13 @@ _miraictl() {
     'audit list --limit') values= files= ;;
     'audit list --user') values= files= ;;
     'audit list --action') values= files= ;;
+    'audit list --object') values= files= ;;
+    'audit list --result') values= files= ;;
     'audit list --after') values= files= ;;
     'audit list --before') values= files= ;;
+    'audit verify --file') values= files=1 ;;
+    'audit verify --heads') values= files=1 ;;
+    'audit verify --key') values= files=1 ;;
     *) found= ;;
   esac
   if [ -n "$found" ]; then
@@ -69,7 +74,11 @@ _miraictl() {
     'token create') options='--json --help --user --role --days --output-file' ;;
     'token revoke') options='--json --help' ;;
     'tag list') options='--json --help' ;;
-    'audit list') options='--json --help --limit --user --action --after --before' ;;
+    'audit list') options='--json --help --limit --user --action --object --result --after --before' ;;
+    'audit verify') options='--json --help --file --heads --key' ;;
+    'audit export') options='--json --help' ;;
+    'audit heads') options='--json --help' ;;
+    'audit key') options='--json --help' ;;
     'reindex') options='--json --help' ;;
     'backup now') options='--json --help' ;;
     'backup list') options='--json --help' ;;

@@ -364,6 +364,57 @@ static int run_snapshot(struct thread *thread, struct job *job)
     return files_sync_directory(to);
 }
 
+/* ------------------------------------------------------------------ audit log */
+
+/* A line behind the others of a file, durable. */
+static int append_line(const char *path, struct mirai_str line)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    int err = fd >= 0 ? write_all(fd, line) : files_error(errno);
+    if (err == 0) {
+        err = files_sync(fd);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return err;
+}
+
+/* The newest signed head of the audit log, kept where the store cannot take it back: BACKUP_DIR/audit-heads.jsonl. */
+static int fetch_head(struct thread *thread, struct mirai_buf *line)
+{
+    struct mirai_page_request params = {0};
+    struct mirai_audit_head_page page;
+    struct mirai_arena arena = {0};
+    struct mirai_buf mp = {0};
+    mirai_set(page_request, &params, limit, 1);
+    int err = call_store(thread, MIRAI_METHOD_ID_audit_heads, &params, &arena, &page);
+    if (err == 0 && page.items.count > 0) {
+        mirai_message_encode(&mirai_message_audit_head, MIRAI_ITEMS(audit_head, &page.items), &mp);
+        err = mirai_mp_to_json(mirai_buf_str(&mp), line);
+        mirai_buf_append_char(line, '\n');
+    }
+    mirai_buf_free(&mp);
+    mirai_arena_free(&arena);
+    return err;
+}
+
+static void anchor_audit_log(struct thread *thread)
+{
+    char path[PATH_MAX];
+    struct mirai_buf line = {0};
+    snprintf(path, sizeof(path), "%s/audit-heads.jsonl", mirai_config_str(MIRAI_CONFIG_BACKUP_DIR));
+    int err = fetch_head(thread, &line);
+    if (err == 0 && line.len > 0) {
+        err = append_line(path, mirai_buf_str(&line));
+    }
+    if (err != 0) { /* the snapshot is none the worse */
+        mirai_log(WARNING, "the audit log's head could not be kept with the backups",
+                  MIRAI_LOG_Z("path", path), MIRAI_LOG_Z("error", mirai_error_slug(err)));
+    }
+    mirai_buf_free(&line);
+}
+
 static void note_newest(struct job_worker *worker)
 {
     struct mirai_arena arena = {0};
@@ -407,6 +458,7 @@ static void run(struct thread *thread, struct job *job)
         mirai_log(INFO, "snapshot made", MIRAI_LOG_S("snapshot", job->info.name),
                   MIRAI_LOG_I("bytes", job->info.size), MIRAI_LOG_I("articles", job->info.articles),
                   MIRAI_LOG_I("ms", (int64_t)took_ms));
+        anchor_audit_log(thread);
     }
     tidy(worker, job->err);
 }

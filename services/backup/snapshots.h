@@ -4,6 +4,7 @@
  *   BACKUP_DIR/snapshots/<name>/attachments.txt  SHA-256 of each attachment it needs, one a line
  *   BACKUP_DIR/snapshots/<name>/manifest.json    written last: a snapshot without it does not exist
  *   BACKUP_DIR/attachments/ab/<sha256>           contents, shared by all snapshots
+ *   BACKUP_DIR/audit-heads.jsonl                 with each snapshot one more signed head of the audit log
  */
 #ifndef BACKUP_SNAPSHOTS_H
 #define BACKUP_SNAPSHOTS_H

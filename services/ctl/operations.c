@@ -1,4 +1,4 @@
-/* Commands that ask a daemon one thing: tags, audit log, search, reindex, log level, backups. */
+/* Commands that ask a daemon one thing: tags, search, reindex, log level, backups. */
 #include "services/ctl/commands.h"
 #include "services/ctl/ctl.h"
 
@@ -21,40 +21,6 @@ int command_tag_list(struct ctl *ctl)
     int err = ctl_call(ctl, MIRAI_METHOD_ID_tag_list, NULL, CTL_DEADLINE_MS, &page);
     if (err == 0) {
         ctl_print_list(ctl, columns, &mirai_message_tag, &page.items);
-    }
-    return ctl_exit_of(err);
-}
-
-int command_audit_list(struct ctl *ctl)
-{
-    static const struct table_column columns[] = {
-        {"at", "日時", "TIME", TABLE_LEFT},
-        {"user", "利用者", "USER", TABLE_LEFT},
-        {"action", "操作", "ACTION", TABLE_LEFT},
-        {"object", "対象", "OBJECT", TABLE_LEFT},
-        {"result", "結果", "RESULT", TABLE_LEFT},
-        {"address", "接続元", "ADDRESS", TABLE_LEFT},
-        {"request_id", "要求", "REQUEST", TABLE_LEFT},
-        {0},
-    };
-    struct mirai_audit_list which = {0};
-    struct mirai_objects entries;
-    struct mirai_user user;
-    const char *name = cli_value(&ctl->cli, "--user");
-    long limit;
-    if (!cli_integer(&ctl->cli, "--limit", 1, 1000000, 50, &limit) ||
-        !ctl_set(ctl, &mirai_message_audit_list, &which, "action", "--action") ||
-        !ctl_set(ctl, &mirai_message_audit_list, &which, "after", "--after") ||
-        !ctl_set(ctl, &mirai_message_audit_list, &which, "before", "--before")) {
-        return CTL_USAGE;
-    }
-    int err = name != NULL ? ctl_find_user(ctl, name, &user) : 0;
-    if (err == 0 && name != NULL) {
-        mirai_set(audit_list, &which, user_id, user.id);
-    }
-    err = err == 0 ? ctl_list(ctl, MIRAI_METHOD_ID_audit_list, &which, (size_t)limit, &entries) : err;
-    if (err == 0) {
-        ctl_print_list(ctl, columns, &mirai_message_audit_entry, &entries);
     }
     return ctl_exit_of(err);
 }

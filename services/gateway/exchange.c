@@ -65,6 +65,14 @@ const struct address *exchange_peer(struct exchange *exchange)
     return &exchange->peer;
 }
 
+struct mirai_str exchange_address(struct exchange *exchange)
+{
+    if (exchange->address[0] == '\0') {
+        set_address(exchange);
+    }
+    return mirai_str(exchange->address);
+}
+
 struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req)
 {
     /* In the pool, whose chunks h2o reuses; the small counted block is there for its dispose function, which h2o calls

@@ -68,6 +68,7 @@ struct gateway {
 };
 
 struct auth_cache;
+struct notes;
 
 /* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
  * locked. */
@@ -92,6 +93,7 @@ struct gateway_loop {
     struct mirai_rpc_client *clients[UPSTREAM_COUNT];
     struct auth_cache *auth;
     struct answers *answers;
+    struct notes *notes; /* refusals for the audit log; NULL: none yet */
     struct mirai_pool *renderers;
     struct mirai_stamps *stamps; /* the store's; NULL: none that could be used */
     uint64_t stamps_due_ms;      /* when to look for them again */
@@ -149,6 +151,9 @@ struct mirai_str exchange_body(const struct exchange *exchange);
 
 /* Trace id (32 hexadecimal digits): X-Request-Id. */
 struct mirai_str exchange_id(const struct exchange *exchange);
+
+/* Address of the client, for the audit log; empty when it is not known. Looked up when it is needed. */
+struct mirai_str exchange_address(struct exchange *exchange);
 
 /* Copy into the request's pool. */
 struct mirai_str exchange_keep(struct exchange *exchange, struct mirai_str bytes);
@@ -240,12 +245,13 @@ void handle_rpc(struct exchange *exchange); /* forward.c */
 /* The params of a call from path, query, headers and JSON body, encoded into loop->params. 0, or an error
  * that was answered. */
 int forward_params(struct exchange *exchange, const struct mirai_message *message);
-void handle_login(struct exchange *exchange);    /* identity/login.c */
-void handle_logout(struct exchange *exchange);   /* identity/session.c */
-void handle_render(struct exchange *exchange);   /* render.c */
-void handle_upload(struct exchange *exchange);   /* upload.c */
-void handle_download(struct exchange *exchange); /* download.c */
-void handle_health(struct exchange *exchange);   /* status.c */
+void handle_login(struct exchange *exchange);        /* identity/login.c */
+void handle_logout(struct exchange *exchange);       /* identity/session.c */
+void handle_render(struct exchange *exchange);       /* render.c */
+void handle_upload(struct exchange *exchange);       /* upload.c */
+void handle_download(struct exchange *exchange);     /* download.c */
+void handle_audit_export(struct exchange *exchange); /* audit_export.c */
+void handle_health(struct exchange *exchange);       /* status.c */
 void handle_ready(struct exchange *exchange);
 void handle_status(struct exchange *exchange);
 void handle_openapi(struct exchange *exchange); /* openapi.c */

@@ -6,6 +6,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/notes.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -159,8 +160,10 @@ static void run_until_closed(struct gateway_loop *loop)
 static void close_loop(struct gateway_loop *loop)
 {
     close_listener(loop);
+    notes_flush(loop);
     uv_run(&loop->uv, UV_RUN_NOWAIT); /* a GOAWAY on its way */
     loop->stopping = true;
+    notes_close(loop);
     for (enum upstream upstream = 0; upstream < UPSTREAM_COUNT; upstream++) {
         if (loop->clients[upstream] != NULL) {
             mirai_rpc_client_free(

@@ -168,6 +168,8 @@ static const char *special_content(const struct route *route)
     } specials[] = {
         {handle_render, "\"text/html\":{\"schema\":{\"type\":\"string\"}}"},
         {handle_download, "\"*/*\":{}"},
+        {handle_audit_export,
+         "\"application/jsonl\":{\"schema\":{\"$ref\":\"#/components/schemas/audit_entry\"}}"},
         {handle_status,
          "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/system_status\"}}"},
         {handle_upload, "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/attachment\"}}"},

@@ -87,6 +87,10 @@ const struct route routes[] = {
       "end the session of the cookie or token")
 
     R(GET,    API "/audit",                                ADMIN,  audit_list,        200, 0)
+    H(GET,    API "/audit/export", ADMIN, handle_audit_export, RPC(audit_export), 200, 0,
+      "the whole audit log as JSON Lines, oldest first")
+    R(GET,    API "/audit/heads",                          ADMIN,  audit_heads,       200, 0)
+    R(GET,    API "/audit/key",                            ADMIN,  audit_key,         200, 0)
     R(GET,    API "/statistics",                           VIEWER, statistics_get,    200, 0)
     H(GET,    API "/status",    ADMIN,  handle_status, NO_RPC, 200, 0, "state of all daemons")
     R(GET,    API "/backups",                              ADMIN,  backup_list,       200, 0)

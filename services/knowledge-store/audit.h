@@ -5,6 +5,9 @@
 #include "services/knowledge-store/op.h"
 
 /* Steps. */
-int audit_list(struct op *op); /* READ */
+int audit_list(struct op *op);   /* READ */
+int audit_export(struct op *op); /* BULK */
+int audit_heads(struct op *op);  /* READ */
+int audit_key(struct op *op);    /* READ */
 
 #endif

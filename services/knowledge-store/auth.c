@@ -54,6 +54,7 @@ static int check_unchanged(struct op *op, const struct account *account)
 int auth_login_find(struct op *op)
 {
     const struct mirai_login *params = op->params;
+    op->audit_name = params->name;
     return find_account(op, user_name_key(&op->arena, params->name), 0);
 }
 

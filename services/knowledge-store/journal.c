@@ -19,18 +19,27 @@ static struct mirai_str trace_id(struct mirai_str traceparent)
     return (struct mirai_str){traceparent.data + TRACE_ID_AT, TRACE_ID_LEN};
 }
 
+void journal_context(const struct op *op, struct mirai_audit_entry *entry)
+{
+    entry->address = mirai_utf8_prefix(op->context->client_address, ADDRESS_BYTES);
+    entry->request_id = trace_id(op->context->traceparent);
+}
+
 int journal_audit(struct op *op, int result)
 {
     if ((op->method->flags & OP_NO_AUDIT) != 0) {
         return 0;
     }
-    return db_exec(op->db,
-                   "INSERT INTO audit (at, user_id, action, object, result, address, request_id)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                   DB_I(op->now_ms), DB_I(op->principal->user_id), DB_S(mirai_str(op->declared->name)),
-                   DB_S(mirai_str(op->object)), DB_S(mirai_str(mirai_error_slug(result))),
-                   DB_S(mirai_utf8_prefix(op->context->client_address, ADDRESS_BYTES)),
-                   DB_S(trace_id(op->context->traceparent)));
+    struct mirai_audit_entry entry = {
+        .at = op->now_ms,
+        .user_id = op->principal->user_id,
+        .action = mirai_str(op->declared->name),
+        .object = mirai_str(op->object),
+        .result = mirai_str(mirai_error_slug(result)),
+        .name = op->audit_name,
+    };
+    journal_context(op, &entry);
+    return audit_log_append(op->store, op->db, &entry);
 }
 
 static bool has_key(const struct op *op)

@@ -2,10 +2,13 @@
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
 
+#include "services/knowledge-store/audit_log.h"
 #include "services/knowledge-store/op.h"
 
 /* One row: who did what on which object with which result. 0 or an error of the database. */
 int journal_audit(struct op *op, int result);
+/* From where and by which request: address and request_id of an entry. */
+void journal_context(const struct op *op, struct mirai_audit_entry *entry);
 
 /* Whether this request was answered before: 1 with op->result filled, 0 when it is new,
  * MIRAI_E_CONFLICT when its key was used with other params (or its answer was a secret), or an error. */

@@ -116,7 +116,11 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_token_create] = {ON(WRITE, tokens_create), .flags = OP_SECRET_RESULT},
     [MIRAI_METHOD_ID_token_delete] = {ON(WRITE, tokens_delete)},
 
+    [MIRAI_METHOD_ID_audit_append] = {ON(WRITE, audit_log_note), .flags = OP_NO_AUDIT},
     [MIRAI_METHOD_ID_audit_list] = {ON(READ, audit_list)},
+    [MIRAI_METHOD_ID_audit_export] = {ON(BULK, audit_export)},
+    [MIRAI_METHOD_ID_audit_heads] = {ON(READ, audit_heads)},
+    [MIRAI_METHOD_ID_audit_key] = {ON(READ, audit_key)},
     [MIRAI_METHOD_ID_statistics_get] = {ON(BULK, statistics_get)},
 
     [MIRAI_METHOD_ID_changes_since] = {ON(BULK, feed_changes_since)},

@@ -71,6 +71,7 @@ struct op {
     struct mirai_buf error_extra; /* MessagePack map whose pairs go into the error, or empty */
     struct mirai_buf result;      /* MessagePack; empty: an empty map */
     char object[64];              /* for the audit log: "article/12" */
+    struct mirai_str audit_name;  /* for the audit log: login name that was given; lent */
 
     /* What the commit of a write makes known. */
     int64_t *touched; /* articles whose cached form is no longer right (arena) */

@@ -68,6 +68,29 @@ static int read_totals(struct store *store)
     return err;
 }
 
+/* A new history begins, with a row that says what was known of the one before. */
+static int begin_after_restore(struct store *store)
+{
+    struct db *db = store->writer.db;
+    struct mirai_arena arena = {0};
+    struct mirai_audit_head last;
+    bool known = audit_heads_read_last(store, &arena, &last);
+    int err = db_begin_write(db);
+    if (err == 0) {
+        err = write_epoch(store);
+    }
+    if (err == 0) {
+        err = audit_log_restored(store, db, known ? &last : NULL);
+    }
+    if (err == 0) {
+        err = db_commit(db);
+    }
+    db_rollback(db);
+    store->audit.known = false;
+    mirai_arena_free(&arena);
+    return err == 0 ? restore_finish(store->data_dir) : err;
+}
+
 static int open_database(struct store *store, bool restored)
 {
     int err = db_open(store->db_path, DB_WRITE, &store->writer.db);
@@ -77,11 +100,18 @@ static int open_database(struct store *store, bool restored)
     if (err == 0) {
         err = read_epoch(store);
     }
-    if (err == 0 && (restored || store->epoch[0] == '\0')) {
+    if (err == 0 && store->epoch[0] == '\0') {
         err = write_epoch(store);
     }
+    if (err == 0) {
+        err = audit_log_adopt(store, store->writer.db);
+    }
     if (err == 0 && restored) {
-        err = restore_finish(store->data_dir);
+        err = begin_after_restore(store);
+    }
+    if (err == 0) {
+        store->audit_heads = audit_heads_open(store);
+        err = store->audit_heads != NULL ? 0 : MIRAI_E_INVALID;
     }
     return err == 0 ? read_totals(store) : err;
 }
@@ -160,6 +190,9 @@ int store_open(struct store *store, const char *data_dir)
 
 void store_close(struct store *store)
 {
+    audit_heads_close(store->audit_heads);
+    store->audit_heads = NULL;
+    audit_log_close(&store->audit);
     if (store->writer.db != NULL) {
         writer_checkpoint_all(&store->writer);
         db_close(store->writer.db);
@@ -405,6 +438,7 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
         uv_timer_start(&store->beat_timer, on_beat, MIRAI_STAMPS_BEAT_MS, MIRAI_STAMPS_BEAT_MS);
     }
     uv_timer_start(&store->upkeep_timer, on_tick, TICK_MS, TICK_MS);
+    audit_heads_start(store->audit_heads);
     attachments_collect(store);
     return 0;
 }
@@ -416,6 +450,7 @@ void store_stop(struct store *store)
                                    &store->files, &store->copier,  &store->writers};
     uv_close((uv_handle_t *)&store->upkeep_timer, NULL);
     uv_close((uv_handle_t *)&store->beat_timer, NULL);
+    audit_heads_stop(store->audit_heads);
     if (store->writers != NULL) {
         views_flush(store);
     }
@@ -425,6 +460,7 @@ void store_stop(struct store *store)
             *pools[i] = NULL;
         }
     }
+    audit_heads_last(store->audit_heads);
     if (store->publisher != NULL) {
         mirai_publisher_free(store->publisher);
         store->publisher = NULL;

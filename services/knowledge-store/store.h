@@ -6,6 +6,8 @@
 #include "libcommon/pool.h"
 #include "libcommon/pubsub.h"
 #include "libcommon/service.h"
+#include "services/knowledge-store/audit_heads.h"
+#include "services/knowledge-store/audit_log.h"
 #include "services/knowledge-store/blobs.h"
 #include "services/knowledge-store/db.h"
 #include "services/knowledge-store/op.h"
@@ -25,6 +27,8 @@ struct store {
 
     struct mirai_pool *readers, *bulk, *writers, *passwords, *files, *copier;
     struct writer writer;
+    struct audit_log audit;              /* the writer's */
+    struct audit_heads *audit_heads;     /* signs it */
     struct cache *cache;                 /* loop thread */
     struct views *views;                 /* loop thread */
     struct snapshots *snapshots;         /* has its own lock */

@@ -2,6 +2,7 @@
 
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/knowledge-store/audit_log.h"
 #include "services/knowledge-store/feed.h"
 #include "services/knowledge-store/journal.h"
 #include "services/knowledge-store/store.h"
@@ -42,6 +43,9 @@ void writer_begin(void *thread, struct mirai_job *jobs)
         shorten_log(writer);
     }
     writer->err = db_begin_write(writer->db);
+    if (writer->err == 0) {
+        writer->err = audit_log_begin(&writer->store->audit, writer->db);
+    }
 }
 
 /* The write itself, or the stored answer of the same write before. */
@@ -83,6 +87,7 @@ void writer_work(struct mirai_job *job, void *thread)
         return;
     }
     op->db = writer->db;
+    struct audit_tail tail = writer->store->audit.present; /* the savepoint's */
     int err = op->err; /* an earlier step failed and comes here for its audit row */
     if (err == 0) {
         err = db_savepoint(writer->db);
@@ -94,6 +99,7 @@ void writer_work(struct mirai_job *job, void *thread)
         }
         if (err != 0) {
             db_savepoint_rollback(writer->db);
+            writer->store->audit.present = tail;
             forget_effects(op);
         }
     }
@@ -148,6 +154,7 @@ void writer_end(void *thread, struct mirai_job *jobs)
     }
     if (writer->err != 0) {
         db_rollback(writer->db);
+        writer->store->audit.known = false;
         fail_all(jobs, writer->err);
     } else {
         publish(writer, jobs);

@@ -2,6 +2,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/notes.h"
 #include "services/gateway/throttle.h"
 
 #include <openssl/crypto.h>
@@ -188,6 +189,7 @@ static void accept_identity(struct exchange *exchange, struct identity *identity
         return;
     }
     if (identity->principal.role < exchange->route->role) {
+        note_denial(exchange, NULL, "forbidden");
         refuse(exchange, PROBLEM_FORBIDDEN);
         return;
     }
@@ -216,6 +218,7 @@ static void on_token(void *data, const struct mirai_rpc_reply *reply)
     struct mirai_identity found;
     exchange->state = NULL;
     if (reply->status == MIRAI_E_NOT_FOUND || reply->status == MIRAI_E_UNAUTHENTICATED) {
+        note_denial(exchange, NULL, "unauthenticated");
         refuse(exchange, PROBLEM_UNAUTHENTICATED);
         return;
     }
@@ -320,6 +323,7 @@ void auth_check(struct exchange *exchange)
             return;
         }
         if (is_cross_site(exchange)) {
+            note_denial(exchange, NULL, "cross-site");
             refuse(exchange, PROBLEM_CROSS_SITE);
             return;
         }

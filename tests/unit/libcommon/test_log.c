@@ -154,40 +154,27 @@ static void test_levels(void **state)
 static const struct {
     const char *key;
     const char *value;
-    bool masked;
+    const char *shown;
 } secrets[] = {
-    {"password", "x", true},
-    {"Password", "x", true},
-    {"new_password", "x", true},
-    {"token", "x", true},
-    {"api_token", "x", true},
-    {"client_secret", "x", true},
-    {"authorization", "x", true},
-    {"set-cookie", "x", true},
-    {"session", "x", true},
-    {"key", "x", true},
-    {"api_key", "x", true},
-    {"apikey", "x", true},
-    {"private-key", "x", true},
-    {"a1", "Authorization: Bearer abcdefghijklmnop", true},
-    {"a2", "bearer 0123456789abcdef", true},
-    {"a3", "Basic YWRtaW46c2VjcmV0", true},
-    {"a4", JWT, true},
-    {"a5", "token was " JWT " in the log", true},
-    {"a6", "-----BEGIN PRIVATE KEY-----\nMIIE", true},
-    {"a7", "-----BEGIN RSA PRIVATE KEY-----\nMIIE", true},
-    {"a8", "postgres://mirai:hunter2@db/kb", true},
-    {"a9", "Basic w7w6cMO/cw/+/3Nz+g==", true}, /* no twelve letters in a row */
-    {"a10", "Bearer a.b-c~d.e_f.g/h+i", true},
-    {"b1", "postgres://db/kb", false},
-    {"b2", "https://example.org/a:b@c", false},
-    {"b3", "the bearer of news", false},
-    {"b4", "basic settings", false},
-    {"b5", "eyJ.a.b", false},
-    {"b6", "-----BEGIN CERTIFICATE-----", false},
-    {"monkey", "banana", false},
-    {"path", "/api/v1/tokens", false},
-    {"k", "key", false},
+    {"password", "x", "***"},
+    {"Password", "x", "***"},
+    {"new_password", "x", "***"},
+    {"token", "x", "***"},
+    {"api_token", "x", "***"},
+    {"client_secret", "x", "***"},
+    {"authorization", "x", "***"},
+    {"set-cookie", "x", "***"},
+    {"session", "x", "***"},
+    {"otp", "123456", "***"},
+    {"key", "x", "***"},
+    {"api_key", "x", "***"},
+    {"apikey", "x", "***"},
+    {"private-key", "x", "***"},
+    {"a5", "token was " JWT " in the log", "token was *** in the log"}, /* the rest: test_mask.c */
+    {"a6", "to yamada@example.co.jp", "to ***@example.co.jp"},
+    {"monkey", "banana", "banana"},
+    {"path", "/api/v1/tokens", "/api/v1/tokens"},
+    {"k", "key", "key"},
 };
 
 static void log_secrets(void)
@@ -204,9 +191,9 @@ static void test_masking(void **state)
     json_t *lines = lines_of(log_secrets);
     assert_int_equal(json_array_size(lines), ARRAY_LEN(secrets) + 1);
     for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
-        assert_string_equal(text(lines, i, secrets[i].key), secrets[i].masked ? "***" : secrets[i].value);
+        assert_string_equal(text(lines, i, secrets[i].key), secrets[i].shown);
     }
-    assert_string_equal(text(lines, ARRAY_LEN(secrets), "message"), "***");
+    assert_string_equal(text(lines, ARRAY_LEN(secrets), "message"), "sent Bearer ***");
     json_t *last = json_array_get(lines, ARRAY_LEN(secrets));
     assert_int_equal(json_integer_value(json_object_get(last, "tokens")), 3);
     json_decref(lines);
