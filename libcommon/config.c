@@ -196,6 +196,53 @@ static bool check_endpoints(struct mirai_str text)
     }
 }
 
+/* An origin as browsers write it (RFC 6454 §6.2): https, in lower case, without the default port; never "*" or "null". */
+static bool check_origin(struct mirai_str text)
+{
+    static const struct mirai_str scheme = {"https://", 8};
+    int64_t port;
+    if (text.len <= scheme.len || text.len > URL_MAX || memcmp(text.data, scheme.data, scheme.len) != 0) {
+        return false;
+    }
+    struct mirai_str host = {text.data + scheme.len, text.len - scheme.len};
+    bool bracketed = host.data[0] == '[';
+    const char *end = bracketed ? memchr(host.data, ']', host.len) : memchr(host.data, ':', host.len);
+    if (bracketed && end == NULL) {
+        return false;
+    }
+    size_t len = end == NULL ? host.len : (size_t)(end - host.data) + (bracketed ? 1 : 0);
+    struct mirai_str rest = {host.data + len, host.len - len};
+    host.len = len;
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.data[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+        if (!plain && !(bracketed && (c == '[' || c == ':' || c == ']'))) {
+            return false;
+        }
+    }
+    if (rest.len == 0) {
+        return host.len > 0;
+    }
+    return host.len > 0 && rest.data[0] == ':' &&
+           mirai_parse_int((struct mirai_str){rest.data + 1, rest.len - 1}, 1, 65535, &port) == 0 &&
+           port != 443 && rest.data[1] != '0' && rest.data[1] != '+';
+}
+
+static bool check_origins(struct mirai_str text)
+{
+    for (;;) {
+        const char *comma = memchr(text.data, ',', text.len);
+        size_t len = comma != NULL ? (size_t)(comma - text.data) : text.len;
+        if (!check_origin((struct mirai_str){text.data, len})) {
+            return false;
+        }
+        if (comma == NULL) {
+            return true;
+        }
+        text = (struct mirai_str){comma + 1, text.len - len - 1};
+    }
+}
+
 static bool check_daily(struct mirai_str text)
 {
     int64_t hour, minute;
@@ -254,6 +301,9 @@ static const struct {
     [MIRAI_CONFIG_GATEWAY_ENDPOINTS] = ENDPOINTS,
     [MIRAI_CONFIG_AUDIT_KEY] = {check_seed, "64 hexadecimal digits"},
     [MIRAI_CONFIG_AUDIT_SYSLOG] = {check_syslog, "off, /PATH, udp://IPV4:PORT or udp://[IPV6]:PORT"},
+    [MIRAI_CONFIG_CORS_ORIGINS] = {check_origins,
+                                   "https://HOST or https://HOST:PORT in lower case, without the port "
+                                   "443, comma-separated without spaces; no *"},
     [MIRAI_CONFIG_BACKUP_DAILY] = {check_daily, "HH:MM or off"},
     [MIRAI_CONFIG_BACKUP_WEEKLY] = {check_weekly, "Mon|Tue|Wed|Thu|Fri|Sat|Sun HH:MM or off"},
 #undef ENDPOINTS

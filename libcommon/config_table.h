@@ -64,13 +64,50 @@
       "longest wait before the next login of one account from one address; a tenth of it for all of an "     \
       "account or of an address")                                                                            \
     I(AUTH_CACHE_MS, 500, 0, 10000, "ms",                                                                    \
-      "how long a verified token is trusted without asking the store again")                                 \
+      "how long a verified token or session is trusted without asking the store again, where its stamps do " \
+      "not say that nothing has changed (another host); 0: always ask")                                      \
+    S(CORS_ORIGINS, "", 0,                                                                                   \
+      "origins whose pages may call the API with a bearer token, https://HOST[:PORT], comma-separated; "     \
+      "empty: none")                                                                                         \
     I(GATEWAY_CACHE_BYTES, 8388608, 0, 1073741824, "bytes",                                                  \
       "answers that a gateway keeps and gives again while the store says that nothing has changed")          \
     I(SESSION_HOURS, 12, 1, 720, "hours", "lifetime of a browser login")                                     \
+    I(LOGIN_FAILURE_MS, 250, 0, 10000, "ms",                                                                 \
+      "a login that fails is answered no earlier than this after it came, so that its time tells nothing")   \
+    S(LDAP_SERVERS, "", 0,                                                                                   \
+      "directory servers in order of preference, comma-separated: ldaps://HOST[:PORT], or "                  \
+      "ldap://HOST[:PORT] with StartTLS; empty: no directory")                                               \
+    E(LDAP_TYPE, "openldap", "openldap|active-directory", "kind of directory")                               \
+    S(LDAP_CA_FILE, "", 0,                                                                                   \
+      "PEM file of the authorities that sign the directory's certificates; empty: the system's")             \
+    B(LDAP_PLAINTEXT, false, "ldap:// without TLS; only to a loopback address")                              \
+    S(LDAP_BASE, "", 0, "DN under which people are searched")                                                \
+    S(LDAP_GROUP_BASE, "", 0, "DN under which groups are searched; empty: as LDAP_BASE")                     \
+    S(LDAP_BIND_DN, "", 0,                                                                                   \
+      "DN of the service account that searches; empty: anonymous (not with active-directory)")               \
+    S(LDAP_BIND_PASSWORD, "", MIRAI_CONFIG_SECRET, "password of the service account")                        \
+    S(LDAP_USER_ATTRIBUTE, "", 0, "attribute with the login name; empty: uid, or sAMAccountName")            \
+    S(LDAP_USER_FILTER, "", 0,                                                                               \
+      "filter that people must match; empty: (objectClass=person), or "                                      \
+      "(&(objectCategory=person)(objectClass=user))")                                                        \
+    S(LDAP_DOMAIN, "", 0, "domain in NAME@DOMAIN at login")                                                  \
+    S(LDAP_NETBIOS_NAME, "", 0, "domain in DOMAIN\\NAME at login")                                           \
+    S(LDAP_ADMIN_GROUPS, "", 0, "groups whose members are Admins: DNs or names, separated by semicolons")    \
+    S(LDAP_EDITOR_GROUPS, "", 0, "groups whose members are Editors")                                         \
+    S(LDAP_VIEWER_GROUPS, "", 0, "groups whose members are Viewers; *: everyone in the directory")           \
+    I(LDAP_DEADLINE_MS, 5000, 100, 60000, "ms", "longest time of a directory login, over all servers")       \
+    I(LDAP_SERVER_MS, 2000, 50, 60000, "ms", "longest time that one directory server may take to answer")    \
+    I(LDAP_LOGINS_MAX, 32, 1, 1024, "logins",                                                                \
+      "directory logins at work at once on one event loop; eight times as many wait")                        \
+    I(DIRECTORY_CHECK_SECONDS, 300, 1, 86400, "seconds",                                                     \
+      "who is logged in with a directory account is looked up again so often; one who has left it, is "      \
+      "disabled, or has lost the groups loses access")                                                       \
+    I(SESSION_IDLE_MINUTES, 60, 0, 43200, "minutes",                                                         \
+      "a browser login ends when it is not used for as long; 0: never")                                      \
     I(STORE_READERS, 2, 1, 64, "threads", "read-only database connections")                                  \
     I(STORE_CACHE_BYTES, 8388608, 0, 1073741824, "bytes", "encoded articles kept in memory")                 \
     I(STORE_GROUP_MAX, 256, 1, 4096, "writes", "writes in one transaction")                                  \
+    I(PASSWORD_MIN_LENGTH, 8, 8, 64, "characters", "shortest password (NIST SP 800-63B)")                    \
     I(PASSWORD_MEMORY_KIB, 19456, 8192, 1048576, "KiB", "Argon2id memory for one password hash")             \
     I(PASSWORD_PASSES, 2, 1, 16, "passes", "Argon2id passes")                                                \
     I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")   \

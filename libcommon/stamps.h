@@ -17,6 +17,10 @@
 #define MIRAI_STAMPS_BEAT_MS  200
 #define MIRAI_STAMPS_LEASE_MS 1000
 
+/* The reserved id of who may do what: bumped before the end of a session or token, or a change of users, groups or
+ * spaces, is acknowledged. (It may be bumped more often: it shares its group with some other objects.) */
+#define MIRAI_STAMPS_ACCESS 0
+
 struct mirai_stamps;
 
 /* Publish at `path` (made, mode 0640, or taken over with all its readers). NULL with the reason logged. */

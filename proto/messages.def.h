@@ -409,7 +409,9 @@
     F(M, OBJECTS, items, session, REQ, 0, 200, "living sessions") MIRAI_PAGE_OUT(F, M)
 #define MIRAI_MESSAGE_sessions_end(F, M)                                                                     \
     F(M, INT, user_id, none, OPT, ID, "all of this user (Admin); default: one's own, but the one that asks")
-#define MIRAI_MESSAGE_sessions_ended(F, M)      F(M, INT, count, none, REQ, ANY, "sessions that ended")
+#define MIRAI_MESSAGE_sessions_ended(F, M)                                                                   \
+    F(M, INT, count, none, REQ, ANY, "sessions that ended")                                                  \
+    F(M, INT, session_epoch, none, OPT, ANY, "what a session that the gateway keeps and spares has now")
 #define MIRAI_MESSAGE_second_factor_begin(F, M) F(M, STR, password, none, REQ, 1, 1024, "password in force")
 #define MIRAI_MESSAGE_second_factor_secret(F, M)                                                             \
     F(M, STR, secret, none, REQ, 1, 100, "shared secret in base32 (RFC 6238); shown once")                   \

@@ -67,9 +67,7 @@ const struct address *exchange_peer(struct exchange *exchange)
 
 struct mirai_str exchange_address(struct exchange *exchange)
 {
-    if (exchange->address[0] == '\0') {
-        set_address(exchange);
-    }
+    exchange_peer(exchange);
     return mirai_str(exchange->address);
 }
 

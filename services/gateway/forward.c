@@ -129,7 +129,9 @@ int forward_params(struct exchange *exchange, const struct mirai_message *messag
         return err;
     }
     set_defaults(exchange, extra);
-    if (exchange->route->method == ROUTE_GET || exchange->route->method == ROUTE_DELETE || body.len == 0) {
+    bool takes_body = exchange->route->method != ROUTE_GET &&
+                      (exchange->route->method != ROUTE_DELETE || (exchange->route->flags & ROUTE_BODY) != 0);
+    if (!takes_body || body.len == 0) {
         mirai_message_encode(message, extra, out);
         return 0;
     }

@@ -37,6 +37,8 @@ struct gateway_settings {
     uint64_t request_timeout_ms;
     uint64_t idle_timeout_ms;
     uint64_t drain_ms;
+    uint64_t login_failure_ms;
+    uint64_t directory_check_ms;
     struct mirai_str locale; /* "ja" or "en" */
     struct mirai_str cookie; /* name of the session cookie */
     struct proxies proxies;  /* that are trusted */
@@ -62,6 +64,7 @@ struct gateway {
     _Atomic unsigned access_generation; /* counts changes of tokens, users, groups, spaces: caches of an older
                                            one are void */
     struct tls *tls;
+    struct directory_settings *directory; /* NULL: none is configured */
     struct {
         struct mirai_counter *kept_hits, *kept_misses;
     } metrics;
@@ -69,6 +72,9 @@ struct gateway {
 
 struct auth_cache;
 struct notes;
+struct directory;
+struct directory_settings;
+struct recheck;
 
 /* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
  * locked. */
@@ -95,6 +101,8 @@ struct gateway_loop {
     struct answers *answers;
     struct notes *notes; /* refusals for the audit log; NULL: none yet */
     struct mirai_pool *renderers;
+    struct directory *directory; /* NULL: none */
+    struct recheck *recheck;     /* on the first loop only */
     struct mirai_stamps *stamps; /* the store's; NULL: none that could be used */
     uint64_t stamps_due_ms;      /* when to look for them again */
     struct mirai_arena arena;    /* lists of parameters; emptied after each use */
@@ -120,6 +128,9 @@ struct exchange {
     bool by_session;              /* the token is a session's, not an API token */
     bool is_head;
     bool answered;
+    bool access_vouched;        /* identity was asked for under access_stamp */
+    unsigned access_generation; /* and under this generation */
+    uint64_t access_stamp;
     unsigned retry_after_s;  /* of a refusal; 0: soon */
     struct attempt *attempt; /* a login that is being tried (identity/attempts.h); NULL: none */
     struct address peer;     /* of the client; unknown until exchange_peer() was called */
@@ -180,10 +191,13 @@ int exchange_params(struct exchange *exchange, const struct mirai_message *messa
 enum response_cache {
     RESPONSE_NO_STORE,
     RESPONSE_REVALIDATE, /* has an ETag */
+    RESPONSE_SECRET, /* no-store, and not compressed either: its length would tell of what it holds (BREACH) */
 };
 
 /* Add a header; the value must live as long as the request. */
 void response_header(struct exchange *exchange, const h2o_token_t *token, struct mirai_str value);
+/* A header that h2o has no token for; `name` in lower case, for ever. */
+void response_header_named(struct exchange *exchange, h2o_iovec_t *name, struct mirai_str value);
 /* ETag: "…" of an opaque tag without quotes. */
 void response_etag(struct exchange *exchange, struct mirai_str etag);
 /* The headers that stand on every answer; `page` for what a browser shows as a page. */
@@ -245,8 +259,9 @@ void handle_rpc(struct exchange *exchange); /* forward.c */
 /* The params of a call from path, query, headers and JSON body, encoded into loop->params. 0, or an error
  * that was answered. */
 int forward_params(struct exchange *exchange, const struct mirai_message *message);
-void handle_login(struct exchange *exchange);        /* identity/login.c */
-void handle_logout(struct exchange *exchange);       /* identity/session.c */
+void handle_login(struct exchange *exchange);   /* identity/login.c */
+void handle_session(struct exchange *exchange); /* identity/session.c */
+void handle_logout(struct exchange *exchange);
 void handle_render(struct exchange *exchange);       /* render.c */
 void handle_upload(struct exchange *exchange);       /* upload.c */
 void handle_download(struct exchange *exchange);     /* download.c */
@@ -257,6 +272,9 @@ void handle_status(struct exchange *exchange);
 void handle_openapi(struct exchange *exchange); /* openapi.c */
 void handle_page(struct exchange *exchange);    /* static.c */
 
+/* What the store is told of the client that logs in: its User-Agent, and which session ends with the login because
+ * the browser presents it. Lives as long as the exchange. */
+void session_client(struct exchange *exchange, struct mirai_session_client *client);
 /* Answer a login: the daemon's reply to auth.login or auth.directory becomes the session cookie, or the error.
  */
 void session_opened(struct exchange *exchange, const struct mirai_rpc_reply *reply);
@@ -278,10 +296,18 @@ struct auth_cache *auth_cache_new(void);
 void auth_cache_free(struct auth_cache *cache);
 /* Find out who asks, check the role of the route, then handler_authorized(); or answer 401, 403, 503. */
 void auth_check(struct exchange *exchange);
+/* Find the session cookie and its digest; false when there is none that could be a session's. */
+bool auth_find_cookie(struct exchange *exchange);
 /* Hash of the rights that the principal has (ANSWERS_RIGHTS_SIZE bytes), once it is known. */
 const unsigned char *auth_rights(const struct exchange *exchange);
 /* Tokens, users, groups or spaces have changed: forget who may do what. */
 void auth_changed(struct gateway *gateway);
+
+/* ------------------------------------------------------------------ vouch.c */
+
+/* Whether loop->stamps can be trusted now: their publisher lives, and it is the store that would be asked. now_ms =
+ * mirai_monotonic_ms(). */
+bool vouch_usable(struct gateway_loop *loop, uint64_t now_ms);
 
 /* ------------------------------------------------------------------ kept.c */
 

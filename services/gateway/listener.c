@@ -6,6 +6,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/recheck.h"
 #include "services/gateway/notes.h"
 
 #include <sodium.h>
@@ -109,6 +110,30 @@ static void on_sweep(uv_timer_t *timer)
     connections_sweep(loop, loop->sweeps++ % SWEEPS_CLOSE == 0);
 }
 
+/* The directory, where there is one; the first loop also looks after those who are logged in. */
+static int open_directory(struct gateway_loop *loop)
+{
+    const struct gateway *gateway = loop->gateway;
+    if (gateway->directory == NULL) {
+        return 0;
+    }
+    loop->directory = directory_new(gateway->directory, &loop->uv);
+    if (loop->directory != NULL && loop == gateway->loops) {
+        loop->recheck = recheck_new(&loop->uv, loop->directory, loop->clients[UPSTREAM_STORE],
+                                    gateway->settings.directory_check_ms);
+    }
+    return loop->directory != NULL ? 0 : MIRAI_E_INVALID;
+}
+
+static void close_directory(struct gateway_loop *loop)
+{
+    struct directory *directory = loop->directory;
+    recheck_free(loop->recheck);
+    loop->recheck = NULL;
+    loop->directory = NULL; /* logins that end now may not begin another */
+    directory_free(directory);
+}
+
 static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t cache_max)
 {
     uint64_t sweep_ms = gateway->settings.request_timeout_ms / 4;
@@ -137,6 +162,9 @@ static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t 
             return MIRAI_E_INTERNAL;
         }
     }
+    if (open_directory(loop) != 0) {
+        return MIRAI_E_INVALID;
+    }
     loop->accept = (h2o_accept_ctx_t){
         .ctx = &loop->http, .hosts = gateway->config.hosts, .ssl_ctx = tls_context_new(gateway->tls)};
     if (loop->accept.ssl_ctx == NULL) {
@@ -164,6 +192,7 @@ static void close_loop(struct gateway_loop *loop)
     uv_run(&loop->uv, UV_RUN_NOWAIT); /* a GOAWAY on its way */
     loop->stopping = true;
     notes_close(loop);
+    close_directory(loop);
     for (enum upstream upstream = 0; upstream < UPSTREAM_COUNT; upstream++) {
         if (loop->clients[upstream] != NULL) {
             mirai_rpc_client_free(

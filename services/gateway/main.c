@@ -3,6 +3,8 @@
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/attempts.h"
+#include "services/gateway/identity/cors.h"
+#include "services/gateway/identity/directory.h"
 #include "services/gateway/throttle.h"
 
 #include <sodium.h>
@@ -42,6 +44,8 @@ static struct gateway_settings read_settings(void)
         .auth_cache_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_AUTH_CACHE_MS),
         .request_timeout_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_REQUEST_TIMEOUT_MS),
         .idle_timeout_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_IDLE_TIMEOUT_MS),
+        .login_failure_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_LOGIN_FAILURE_MS),
+        .directory_check_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_DIRECTORY_CHECK_SECONDS) * 1000,
         .drain_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_DRAIN_MS),
         .locale = mirai_str(mirai_config_str(MIRAI_CONFIG_LOCALE)),
         .cookie = make_cookie_name(),
@@ -97,12 +101,17 @@ static int start(struct mirai_runtime *runtime)
     if (err != 0) {
         return err;
     }
+    cors_init(mirai_str(mirai_config_str(MIRAI_CONFIG_CORS_ORIGINS)));
     configure_http();
     traffic_init(&gateway);
     attempts_init();
     openapi_init(gateway.settings.cookie);
     static_init();
     render_init();
+    if (directory_settings_new(&gateway.directory) != 0) {
+        return MIRAI_E_INVALID;
+    }
+    directory_init();
     gateway.tls = tls_new(&gateway, runtime->loop);
     if (gateway.tls == NULL) {
         return MIRAI_E_INVALID;
@@ -135,6 +144,7 @@ static void stop(struct mirai_runtime *runtime)
     (void)runtime;
     listener_stop(&gateway);
     tls_free(gateway.tls);
+    directory_settings_free(gateway.directory);
 }
 
 static size_t status(struct mirai_runtime *runtime, struct mirai_buf *pairs)

@@ -38,7 +38,8 @@ enum place {
 
 static bool takes_json(const struct route *route)
 {
-    return route->method != ROUTE_GET && route->method != ROUTE_DELETE &&
+    return route->method != ROUTE_GET &&
+           (route->method != ROUTE_DELETE || (route->flags & ROUTE_BODY) != 0) &&
            (route->flags & ROUTE_ANY_BODY) == 0;
 }
 
@@ -112,6 +113,12 @@ static void add_parameters(const struct route *route, const struct mirai_message
                    "password no trace is kept, so that they count anew",
                    &first);
     }
+    if (route->method != ROUTE_GET && route->role > MIRAI_ROLE_NONE) {
+        add_header("X-CSRF-Token", false,
+                   "the session's csrf_token: required with the session cookie, together with Sec-Fetch-Site "
+                   "or Origin",
+                   &first);
+    }
     append("]");
 }
 
@@ -175,7 +182,10 @@ static const char *special_content(const struct route *route)
         {handle_upload, "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/attachment\"}}"},
         {handle_login, "\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{\"user\":"
                        "{\"$ref\":\"#/components/schemas/user\"},\"expires_at\":{\"type\":\"string\","
-                       "\"format\":\"date-time\"}}}}"},
+                       "\"format\":\"date-time\"},\"csrf_token\":{\"type\":\"string\"}}}}"},
+        {handle_session,
+         "\"application/json\":{\"schema\":{\"allOf\":[{\"$ref\":\"#/components/schemas/user\"},"
+         "{\"type\":\"object\",\"properties\":{\"csrf_token\":{\"type\":\"string\"}}}]}}"},
         {handle_openapi, "\"application/json\":{\"schema\":{\"type\":\"object\"}}"},
         {handle_health, "\"application/json\":{\"schema\":{\"type\":\"object\"}}"},
         {handle_ready, "\"application/json\":{\"schema\":{\"type\":\"object\"}}"},

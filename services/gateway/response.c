@@ -1,5 +1,6 @@
 #include "libcommon/log.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/cors.h"
 
 /* ------------------------------------------------------------------ headers */
 
@@ -20,6 +21,7 @@ static const char policy_page[] =
 static const char policy_data[] = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 static const h2o_mime_attributes_t compressible = {.is_compressible = 1};
+static const h2o_mime_attributes_t incompressible = {.is_compressible = 0};
 
 static void put(h2o_req_t *req, h2o_iovec_t *name, const char *value, size_t len)
 {
@@ -48,7 +50,7 @@ static void put_common(h2o_req_t *req, struct mirai_str id, enum response_cache 
 {
     h2o_vector_reserve(&req->pool, &req->res.headers, 16);
     put(req, &name_request_id, id.data, id.len);
-    if (cache == RESPONSE_NO_STORE) {
+    if (cache != RESPONSE_REVALIDATE) {
         PUT_TOKEN(req, H2O_TOKEN_CACHE_CONTROL, "no-store");
     } else {
         PUT_TOKEN(req, H2O_TOKEN_CACHE_CONTROL, "private, no-cache");
@@ -64,6 +66,7 @@ static void put_common(h2o_req_t *req, struct mirai_str id, enum response_cache 
     if (!is_local_host(req->authority)) {
         PUT_TOKEN(req, H2O_TOKEN_STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
     }
+    cors_headers(req);
 }
 
 void response_common_headers(struct exchange *exchange, enum response_cache cache, bool page)
@@ -74,6 +77,11 @@ void response_common_headers(struct exchange *exchange, enum response_cache cach
 void response_header(struct exchange *exchange, const h2o_token_t *token, struct mirai_str value)
 {
     put(exchange->req, (h2o_iovec_t *)&token->buf, value.data, value.len);
+}
+
+void response_header_named(struct exchange *exchange, h2o_iovec_t *name, struct mirai_str value)
+{
+    put(exchange->req, name, value.data, value.len);
 }
 
 void response_etag(struct exchange *exchange, struct mirai_str etag)
@@ -165,7 +173,8 @@ void response_json_lent(struct exchange *exchange, int status, struct mirai_str 
 {
     PUT_TOKEN(exchange->req, H2O_TOKEN_CONTENT_TYPE, "application/json");
     response_common_headers(exchange, cache, false);
-    exchange->req->res.mime_attr = (h2o_mime_attributes_t *)&compressible;
+    exchange->req->res.mime_attr =
+        (h2o_mime_attributes_t *)(cache == RESPONSE_SECRET ? &incompressible : &compressible);
     response_send(exchange, status, json);
 }
 
@@ -273,12 +282,24 @@ void response_fault(struct exchange *exchange, int err, const struct mirai_fault
     mirai_buf_free(&errors);
 }
 
+/* The problem that a daemon's error is. A login that needs more says what. */
+static enum problem problem_of_reply(const struct mirai_rpc_reply *reply)
+{
+    struct mirai_str need = response_text_of(reply->error, "need");
+    if (reply->status == MIRAI_E_UNAUTHENTICATED && mirai_str_eq(need, MIRAI_STR("otp"))) {
+        return PROBLEM_SECOND_FACTOR;
+    }
+    if (reply->status == MIRAI_E_FORBIDDEN && mirai_str_eq(need, MIRAI_STR("new_password"))) {
+        return PROBLEM_MUST_CHANGE_PASSWORD;
+    }
+    return problem_of_error(reply->status == MIRAI_E_CANCELLED ? MIRAI_E_UNAVAILABLE : reply->status);
+}
+
 void response_rpc_error(struct exchange *exchange, const struct mirai_rpc_reply *reply)
 {
     struct mirai_str raw, text = {0}, errors = {0};
     struct mirai_buf detail = {0};
-    enum problem problem =
-        problem_of_error(reply->status == MIRAI_E_CANCELLED ? MIRAI_E_UNAVAILABLE : reply->status);
+    enum problem problem = problem_of_reply(reply);
     if (reply->error.len == 0) {
         exchange_unsettled(exchange); /* not the store's own word */
     }
@@ -313,9 +334,11 @@ void response_not_allowed(struct exchange *exchange, unsigned methods)
         }
     }
     mirai_buf_append_str(&allow, MIRAI_STR("OPTIONS"));
-    response_header(exchange, H2O_TOKEN_ALLOW, exchange_keep(exchange, mirai_buf_str(&allow)));
+    struct mirai_str names = exchange_keep(exchange, mirai_buf_str(&allow));
     mirai_buf_free(&allow);
+    response_header(exchange, H2O_TOKEN_ALLOW, names);
     if (h2o_memis(exchange->req->method.base, exchange->req->method.len, H2O_STRLIT("OPTIONS"))) {
+        cors_preflight(exchange->req, names);
         response_empty(exchange, 204, RESPONSE_NO_STORE);
     } else {
         response_problem(exchange, PROBLEM_METHOD, NULL, (struct mirai_str){0});

@@ -75,12 +75,22 @@ const struct route routes[] = {
     R(POST,   API "/users",                                ADMIN,  user_create,       201, ROUTE_ACCESS | ROUTE_SLOW)
     R(GET,    API "/users/me",                             VIEWER, user_self,         200, 0)
     R(PUT,    API "/users/me/password",                    VIEWER, user_password,     204, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD)
+    R(POST,   API "/users/me/second-factor",               VIEWER, second_factor_begin,   201, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD)
+    R(PUT,    API "/users/me/second-factor",               VIEWER, second_factor_confirm, 200, ROUTE_ACCESS)
+    R(DELETE, API "/users/me/second-factor",               VIEWER, second_factor_end,     204, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_BODY | ROUTE_TRIES_PASSWORD)
     R(GET,    API "/users/{id}",                           ADMIN,  user_get,          200, 0)
     R(PATCH,  API "/users/{id}",                           ADMIN,  user_patch,        200, ROUTE_ACCESS | ROUTE_SLOW)
+    R(POST,   API "/users/{id}/hand-over",                 ADMIN,  user_hand_over,    200, ROUTE_ACCESS | ROUTE_SLOW)
     R(GET,    API "/tokens",                               VIEWER, token_list,        200, 0)
     R(POST,   API "/tokens",                               VIEWER, token_create,      201, ROUTE_ACCESS)
     R(DELETE, API "/tokens/{id}",                          VIEWER, token_delete,      204, ROUTE_ACCESS)
-    R(GET,    API "/session",                              VIEWER, user_self,         200, 0)
+    R(GET,    API "/sessions",                             VIEWER, session_list,      200, 0)
+    R(DELETE, API "/sessions",                             VIEWER, session_end_all,   200, ROUTE_ACCESS)
+    R(DELETE, API "/sessions/{id}",                        VIEWER, session_delete,    204, ROUTE_ACCESS)
+    R(GET,    API "/users/{user_id}/sessions",             ADMIN,  session_list,      200, 0)
+    R(DELETE, API "/users/{user_id}/sessions",             ADMIN,  session_end_all,   200, ROUTE_ACCESS)
+    H(GET,    API "/session",   VIEWER, handle_session, RPC(user_self),  200, 0,
+      "who is logged in, with the session's CSRF token")
     H(POST,   API "/session",   NONE,   handle_login,  RPC(auth_login),  201, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD,
       "log in with name and password: sets the session cookie")
     H(DELETE, API "/session",   VIEWER, handle_logout, RPC(auth_logout), 204, ROUTE_ACCESS,

@@ -3,6 +3,7 @@
 #include "libcommon/config.h"
 #include "services/gateway/buckets.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/notes.h"
 
 #include <sodium.h>
 
@@ -144,6 +145,9 @@ static bool settle(struct exchange *exchange, enum rate rate, const struct bucke
     }
     if (!state->taken) {
         mirai_counter_add(limit->refused, 1);
+        if (rate == RATE_LOGINS) {
+            note_denial(exchange, NULL, "too-many-requests");
+        }
         exchange->retry_after_s = (unsigned)seconds_up(state->wait_ns);
         response_problem(exchange, PROBLEM_THROTTLED, NULL, (struct mirai_str){0});
     }

@@ -1,4 +1,4 @@
-/* Logging in and out, and whom a secret belongs to. */
+/* Logging in and out with a password that is checked here. */
 #ifndef STORE_AUTH_H
 #define STORE_AUTH_H
 
@@ -9,8 +9,6 @@ int auth_login_find(struct op *op);   /* READ, then */
 int auth_login_verify(struct op *op); /* PASSWORD, then */
 int auth_login(struct op *op);        /* WRITE */
 int auth_logout(struct op *op);       /* WRITE */
-int auth_token(struct op *op);        /* READ */
-void auth_token_finish(struct op *op);
 
 int auth_password_find(struct op *op);   /* READ, then */
 int auth_password_change(struct op *op); /* PASSWORD, then */

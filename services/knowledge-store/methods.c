@@ -5,12 +5,15 @@
 #include "services/knowledge-store/audit.h"
 #include "services/knowledge-store/auth.h"
 #include "services/knowledge-store/comments.h"
+#include "services/knowledge-store/directory.h"
 #include "services/knowledge-store/feed.h"
 #include "services/knowledge-store/feedback.h"
 #include "services/knowledge-store/groups.h"
+#include "services/knowledge-store/identity.h"
 #include "services/knowledge-store/op.h"
 #include "services/knowledge-store/relations.h"
 #include "services/knowledge-store/revisions.h"
+#include "services/knowledge-store/sessions.h"
 #include "services/knowledge-store/snapshot.h"
 #include "services/knowledge-store/spaces.h"
 #include "services/knowledge-store/statistics.h"
@@ -111,7 +114,16 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
                                               {OP_WRITE, auth_login}},
                                     .flags = OP_AUDIT_FAILURES | OP_SECRET_PARAMS},
     [MIRAI_METHOD_ID_auth_logout] = {ON(WRITE, auth_logout)},
-    [MIRAI_METHOD_ID_auth_token] = {ON(READ, auth_token), .finish = auth_token_finish},
+    [MIRAI_METHOD_ID_auth_token] = {ON(READ, identity_of_token), .finish = identity_of_token_finish},
+    [MIRAI_METHOD_ID_auth_held] = {ON(READ, identity_of_held)},
+    [MIRAI_METHOD_ID_auth_place] = {ON(READ, directory_place)},
+    [MIRAI_METHOD_ID_auth_directory] = {ON(WRITE, directory_login),
+                                        .flags = OP_AUDIT_FAILURES | OP_SECRET_PARAMS},
+    [MIRAI_METHOD_ID_directory_claim] = {ON(WRITE, directory_claim), .flags = OP_NO_AUDIT},
+    [MIRAI_METHOD_ID_directory_update] = {ON(WRITE, directory_update)},
+    [MIRAI_METHOD_ID_session_list] = {ON(READ, sessions_list)},
+    [MIRAI_METHOD_ID_session_delete] = {ON(WRITE, sessions_delete)},
+    [MIRAI_METHOD_ID_session_end_all] = {ON(WRITE, sessions_end_all)},
     [MIRAI_METHOD_ID_token_list] = {ON(READ, tokens_list)},
     [MIRAI_METHOD_ID_token_create] = {ON(WRITE, tokens_create), .flags = OP_SECRET_RESULT},
     [MIRAI_METHOD_ID_token_delete] = {ON(WRITE, tokens_delete)},

@@ -136,6 +136,9 @@ static void finish(struct op *op)
     for (size_t i = 0; i < op->touched_len; i++) {
         store_forget(op->store, op->touched[i]);
     }
+    if (op->access_changed) {
+        store_forget_access(op->store);
+    }
     if (op->method->finish != NULL) {
         op->method->finish(op);
     }
@@ -262,6 +265,7 @@ int op_change(struct op *op, enum mirai_change_kind kind, int64_t id)
     if (err == 0) {
         op->last_seq = db_last_id(op->db);
         op->changed = true;
+        op->access_changed |= kind == MIRAI_CHANGE_ACCESS;
         if (kind == MIRAI_CHANGE_ARTICLE || kind == MIRAI_CHANGE_ARTICLE_GONE) {
             op_touch(op, id);
         }

@@ -78,6 +78,8 @@ struct op {
     size_t touched_len, touched_cap;
     bool touched_all;       /* any article may be affected (users, tags renamed) */
     bool changed;           /* has added rows to the change feed */
+    bool access_changed;    /* who may do what: sessions, tokens, users, groups, spaces */
+    bool unaudited;         /* it found nothing to do: no audit row */
     int64_t articles_delta; /* for the gauge app_knowledge_total */
     uint64_t cache_ticket;
     int64_t last_seq; /* of its rows in the change feed */
@@ -110,7 +112,9 @@ int op_fault(struct op *op, const char *path, const char *problem);
 int op_fail_with(struct op *op, int err, const char *detail, const char *key, struct mirai_str value);
 /* What the audit row says it was done on: "article/12". */
 void op_object(struct op *op, const char *kind, int64_t id);
-/* Add a row to the change feed; for articles also drops the cached form. 0 or an error of the database. */
+/* Add a row to the change feed. Of an article it also drops the cached form. Whatever ends or changes access (of the
+ * user, group or space `id`) says so with MIRAI_CHANGE_ACCESS: gateways then forget whom they know before the reply
+ * leaves. 0 or an error of the database. */
 int op_change(struct op *op, enum mirai_change_kind kind, int64_t id);
 /* The cached form of this article is no longer right (without a change that followers need). */
 void op_touch(struct op *op, int64_t article_id);

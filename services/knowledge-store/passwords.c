@@ -5,7 +5,6 @@
 
 #include <strings.h>
 
-#define LENGTH_MIN 8
 #define LENGTH_MAX 1024
 
 /* Lower case; what guessing programs try first and is long enough to pass the length rule. */
@@ -37,7 +36,7 @@ static bool same_ignoring_case(struct mirai_str a, struct mirai_str b)
 const char *password_problem(struct mirai_str password, struct mirai_str user_name)
 {
     size_t length = mirai_utf8_length(password);
-    if (length < LENGTH_MIN) {
+    if (length < mirai_config_size(MIRAI_CONFIG_PASSWORD_MIN_LENGTH)) {
         return "too-short";
     }
     if (length > LENGTH_MAX) {

@@ -355,6 +355,13 @@ void store_forget_all(struct store *store)
     }
 }
 
+void store_forget_access(struct store *store)
+{
+    if (store->stamps != NULL) {
+        mirai_stamps_bump(store->stamps, MIRAI_STAMPS_ACCESS);
+    }
+}
+
 /* ------------------------------------------------------------------ metrics */
 
 static double read_articles(void *data)

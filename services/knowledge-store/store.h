@@ -66,6 +66,8 @@ void store_close(struct store *store);
  * acknowledged. Loop thread. */
 void store_forget(struct store *store, int64_t article_id);
 void store_forget_all(struct store *store);
+/* Who may do what has changed: what gateways know of secrets is old. Likewise. */
+void store_forget_access(struct store *store);
 
 /* The pool of a step; NULL for OP_LOOP. */
 struct mirai_pool *store_pool(struct store *store, enum op_pool pool);

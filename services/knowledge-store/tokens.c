@@ -41,12 +41,6 @@ int token_insert(struct op *op, const struct token_secret *secret, const struct 
     return err;
 }
 
-int tokens_delete_of_user(struct op *op, int64_t user_id, bool api_too)
-{
-    return db_exec(op->db, "DELETE FROM tokens WHERE user_id = ?1 AND (?2 OR kind = ?3)", DB_I(user_id),
-                   DB_I(api_too), DB_I(MIRAI_TOKEN_KIND_SESSION));
-}
-
 static void read_token(struct op *op, struct db_rows *rows, struct mirai_token *token)
 {
     *token = (struct mirai_token){0};
@@ -105,8 +99,8 @@ static int find_holder(struct op *op, const struct mirai_token_create *params, i
         return op_fault(op, "/user_id", "required");
     }
     int64_t user_role;
-    int err = db_find_int(op->db, &user_role, "SELECT role FROM users WHERE id = ?1 AND disabled = 0",
-                          DB_I(*user_id));
+    int err =
+        db_find_int(op->db, &user_role, "SELECT role FROM users WHERE id = ?1 AND enabled", DB_I(*user_id));
     if (err != 0) {
         return err;
     }
@@ -183,5 +177,8 @@ int tokens_delete(struct op *op)
     op_object(op, "token", params->id);
     int err = db_exec(op->db, "DELETE FROM tokens WHERE id = ?1 AND (?2 OR user_id = ?3)", DB_I(params->id),
                       DB_I(op_is_admin(op)), DB_I(op->principal->user_id));
-    return err == 0 && db_rows_changed(op->db) == 0 ? MIRAI_E_NOT_FOUND : err;
+    if (err == 0 && db_rows_changed(op->db) == 0) {
+        return MIRAI_E_NOT_FOUND;
+    }
+    return err == 0 ? op_change(op, MIRAI_CHANGE_ACCESS, params->id) : err;
 }

@@ -18,9 +18,6 @@ void token_secret_make(struct token_secret *secret, enum mirai_token_kind kind);
 int token_insert(struct op *op, const struct token_secret *secret, const struct mirai_token *token,
                  int64_t *id);
 
-/* End the sessions of a user, and its API tokens when `api_too`. 0 or a database error. WRITE. */
-int tokens_delete_of_user(struct op *op, int64_t user_id, bool api_too);
-
 /* Steps. */
 int tokens_list(struct op *op);   /* READ */
 int tokens_create(struct op *op); /* WRITE */

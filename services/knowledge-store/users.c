@@ -3,12 +3,15 @@
 #include "services/knowledge-store/checks.h"
 #include "services/knowledge-store/page.h"
 #include "services/knowledge-store/passwords.h"
-#include "services/knowledge-store/tokens.h"
+#include "services/knowledge-store/sessions.h"
 
 #include <ctype.h>
 
-#define USER_COLUMNS "id, name, display_name, email, role, disabled, created_at, last_login_at"
-#define GROUPS_MAX   1000 /* of one user: the bound of `identity` */
+#define USER_COLUMNS                                                                                         \
+    "id, name, display_name, email, role, NOT enabled, created_at, last_login_at, source, directory_name, "  \
+    "must_change_password, "                                                                                 \
+    "EXISTS (SELECT 1 FROM second_factors f WHERE f.user_id = users.id AND f.active)"
+#define GROUPS_MAX 1000 /* of one user: the bound of `identity` */
 
 struct mirai_str user_name_key(struct mirai_arena *arena, struct mirai_str name)
 {
@@ -33,6 +36,12 @@ static void read_user(struct op *op, struct db_rows *rows, struct mirai_user *us
     if (!db_is_null(rows, 7)) {
         mirai_set(user, user, last_login_at, db_int(rows, 7));
     }
+    mirai_set(user, user, source, (int)db_int(rows, 8));
+    if (user->source == MIRAI_ACCOUNT_DIRECTORY) {
+        mirai_set(user, user, directory_name, db_text_copy(rows, 9, &op->arena));
+    }
+    mirai_set(user, user, must_change_password, db_int(rows, 10) != 0);
+    mirai_set(user, user, second_factor, db_int(rows, 11) != 0);
 }
 
 int user_find_groups(struct op *op, int64_t id, struct mirai_ints *groups)
@@ -179,11 +188,29 @@ int users_create(struct op *op)
     return reply_user(op, id);
 }
 
+/* What the directory says of its accounts is not for anybody to say here. */
+static int check_directory(struct op *op, const struct mirai_user *user)
+{
+    const struct mirai_user_patch *params = op->params;
+    if (user->source != MIRAI_ACCOUNT_DIRECTORY) {
+        return 0;
+    }
+    if (mirai_has(user_patch, params, password) || mirai_has(user_patch, params, must_change_password)) {
+        return op_fail(op, MIRAI_E_CONFLICT, "the directory keeps the password of this account");
+    }
+    return mirai_has(user_patch, params, role) && params->role != user->role
+               ? op_fail(op, MIRAI_E_CONFLICT, "the directory's groups give this account its role")
+               : 0;
+}
+
 int users_patch_check(struct op *op)
 {
     const struct mirai_user_patch *params = op->params;
     struct mirai_user user;
     int err = user_find(op, params->id, &user);
+    if (err == 0) {
+        err = check_directory(op, &user);
+    }
     if (err != 0) {
         return err;
     }
@@ -209,7 +236,7 @@ int users_patch_hash(struct op *op)
 static int check_admin_left(struct op *op)
 {
     int64_t admin;
-    int err = db_find_int(op->db, &admin, "SELECT id FROM users WHERE role = ?1 AND disabled = 0 LIMIT 1",
+    int err = db_find_int(op->db, &admin, "SELECT id FROM users WHERE role = ?1 AND enabled LIMIT 1",
                           DB_I(MIRAI_ROLE_ADMIN));
     return err == MIRAI_E_NOT_FOUND ? op_fail(op, MIRAI_E_CONFLICT, "this is the last Admin") : err;
 }
@@ -222,11 +249,21 @@ static int end_credentials(struct op *op, const struct mirai_user *before)
     bool disabled = mirai_has(user_patch, params, disabled) && params->disabled;
     bool role_changed = mirai_has(user_patch, params, role) && params->role != before->role;
     if (disabled) {
-        return tokens_delete_of_user(op, before->id, true);
+        return sessions_end(op, before->id, SESSIONS_AND_TOKENS, NULL);
     }
     return role_changed || mirai_has(user_patch, params, password)
-               ? tokens_delete_of_user(op, before->id, false)
+               ? sessions_end(op, before->id, SESSIONS_ALL, NULL)
                : 0;
+}
+
+static int check_enabled(struct op *op)
+{
+    const struct mirai_user_patch *params = op->params;
+    int64_t found;
+    int err = db_find_int(op->db, &found, "SELECT 1 FROM users WHERE id = ?1 AND enabled", DB_I(params->id));
+    return err == MIRAI_E_NOT_FOUND
+               ? op_fail(op, MIRAI_E_CONFLICT, "the directory does not let this account in")
+               : err;
 }
 
 int users_patch(struct op *op)
@@ -253,6 +290,9 @@ int users_patch(struct op *op)
     }
     if (err == 0) {
         err = end_credentials(op, &before);
+    }
+    if (err == 0 && mirai_has(user_patch, params, disabled) && !params->disabled) {
+        err = check_enabled(op);
     }
     op->touched_all = mirai_has(user_patch, params, display_name); /* articles show it */
     if (err == 0) {

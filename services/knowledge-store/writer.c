@@ -68,6 +68,7 @@ static void forget_effects(struct op *op)
     op->touched_len = 0;
     op->touched_all = false;
     op->changed = false;
+    op->access_changed = false;
     op->articles_delta = 0;
     op->last_seq = 0;
     op->result.len = 0;

@@ -48,9 +48,14 @@ ROLES = {
     "/api/v1/users": {"get": ADMIN, "post": ADMIN},
     "/api/v1/users/me": {"get": VIEWER},
     "/api/v1/users/me/password": {"put": VIEWER},
+    "/api/v1/users/me/second-factor": {"post": VIEWER, "put": VIEWER, "delete": VIEWER},
     "/api/v1/users/{id}": {"get": ADMIN, "patch": ADMIN},
+    "/api/v1/users/{id}/hand-over": {"post": ADMIN},
+    "/api/v1/users/{user_id}/sessions": {"get": ADMIN, "delete": ADMIN},
     "/api/v1/tokens": {"get": VIEWER, "post": VIEWER},
     "/api/v1/tokens/{id}": {"delete": VIEWER},
+    "/api/v1/sessions": {"get": VIEWER, "delete": VIEWER},
+    "/api/v1/sessions/{id}": {"delete": VIEWER},
     "/api/v1/session": {"get": VIEWER, "post": NONE, "delete": VIEWER},
     "/api/v1/audit": {"get": ADMIN},
     "/api/v1/audit/export": {"get": ADMIN},
@@ -269,7 +274,7 @@ class Sessions(Case):
         name, *attributes = [part.strip() for part in cookie.split(";")]
         self.assertTrue(name.startswith("__Host-"), cookie)
         self.assertTrue({"Secure", "HttpOnly", "Path=/"} <= set(attributes), cookie)
-        self.assertIn("SameSite", cookie)
+        self.assertIn("SameSite=Lax", attributes)
         self.assertNotIn("Domain", cookie)
         self.assertEqual(answer.json["user"]["name"], "admin")
         self.assertNotIn(name.split("=")[1], answer.body.decode())  # script cannot read it from the answer either
@@ -277,21 +282,57 @@ class Sessions(Case):
     def test_reads_with_the_cookie_and_logout_ends_it(self):
         client = stack.login("admin", stack.admin_password)
         headers = {"Cookie": client.cookie}
-        same = headers | {"Origin": stack.url}
-        self.assertEqual(self.expect(client.request("GET", "/api/v1/session", headers=headers), 200).json["name"], "admin")
-        self.expect(client.request("DELETE", "/api/v1/session", headers=same), 204)
+        shown = self.expect(client.request("GET", "/api/v1/session", headers=headers), 200)
+        self.assertEqual((shown.json["name"], shown.json["csrf_token"]), ("admin", client.own["X-CSRF-Token"]))
+        left = self.expect(client.request("DELETE", "/api/v1/session", headers=client.own), 204)
+        self.assertIn("Max-Age=0", left.headers["Set-Cookie"])
+        self.assertEqual(left.headers["Clear-Site-Data"], '"cache", "storage"')
         self.expect_problem(client.request("GET", "/api/v1/session", headers=headers), 401)
 
     def test_writes_with_a_cookie_must_come_from_our_own_page(self):
         client = stack.login("admin", stack.admin_password)
         body = {"title": "x", "type": "other", "body": ""}
-        write = lambda **headers: client.request("POST", "/api/v1/articles", body, {"Cookie": client.cookie} | {k.replace("_", "-"): v for k, v in headers.items()})
+        ours = {"Cookie": client.cookie, "X-CSRF-Token": client.own["X-CSRF-Token"]}
+        write = lambda **headers: client.request("POST", "/api/v1/articles", body, ours | {k.replace("_", "-"): v for k, v in headers.items()})
         self.expect(write(Origin=stack.url), 201)
         self.expect(write(Sec_Fetch_Site="same-origin"), 201)
         for headers in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"},
                         {"Sec_Fetch_Site": "same-site"}, {"Origin": f"{stack.url}.evil.example"},
                         {"Origin": f"http://localhost:{stack.port}"}, {"Sec_Fetch_Site": "cross-site", "Origin": stack.url}):
-            self.expect_problem(write(**headers), 403)
+            self.expect_problem(write(**headers), 403, "cross-site")
+
+    def test_writes_with_a_cookie_must_carry_the_session_s_token(self):
+        client, other = (stack.login("admin", stack.admin_password) for _ in range(2))
+        token = client.own["X-CSRF-Token"]
+        self.assertRegex(token, "^[A-Za-z0-9_-]{22}$")
+        self.assertNotEqual(token, other.own["X-CSRF-Token"])
+        routes = (("POST", "/api/v1/articles"), ("PATCH", "/api/v1/articles/1"), ("PUT", "/api/v1/users/me/password"), ("DELETE", "/api/v1/session"),
+                  ("DELETE", "/api/v1/sessions"), ("POST", "/api/v1/articles/1/attachments"), ("POST", "/api/v1/users/me/second-factor"))
+        wrong = (None, "", "x", token[:-1], token + "A", token.swapcase(), other.own["X-CSRF-Token"], client.cookie.split("=", 1)[1], "\xff" * 22)
+        for method, path in routes:
+            for given in wrong:
+                answer = client.request(method, path, {}, client.own | {"X-CSRF-Token": given})
+                self.expect_problem(answer, 403, "csrf-token")
+        self.expect(client.request("GET", "/api/v1/articles", headers={"Cookie": client.cookie}), 200)
+        self.expect(client.request("POST", "/api/v1/articles", {"title": "x", "type": "other", "body": ""}, client.own), 201)
+        # A program's token comes with no cookie, so nobody can borrow it.
+        self.expect(stack.client().post("/api/v1/articles", {"title": "x", "type": "other", "body": ""}), 201)
+
+    def test_the_token_is_neither_kept_nor_compressed(self):
+        client = stack.login("admin", stack.admin_password)
+        user = client.request("GET", "/api/v1/session", headers={"Cookie": client.cookie, "Accept-Encoding": "gzip"})
+        self.expect(stack.client().patch(f"/api/v1/users/{user.json['id']}", {"display_name": "長" * 200}), 200)
+        for name in range(400):  # an answer that is long enough to be compressed
+            made = stack.client().post("/api/v1/groups", {"name": f"group {name}", "members": [user.json["id"]]})
+            self.expect(made, 201)
+        shown = client.request("GET", "/api/v1/session", headers={"Cookie": client.cookie, "Accept-Encoding": "gzip"})
+        self.assertGreater(len(shown.body), 2048)
+        self.assertEqual((shown.headers["Content-Encoding"], shown.headers["Cache-Control"], shown.headers["ETag"]), (None, "no-store", None))
+        as_program = stack.client().request("GET", "/api/v1/session", headers={"Accept-Encoding": "gzip"})
+        self.assertEqual(as_program.headers["Content-Encoding"], "gzip")
+
+    def test_a_program_gets_no_csrf_token(self):
+        self.assertNotIn("csrf_token", self.expect(stack.client().get("/api/v1/session"), 200).json)
 
     def test_wrong_passwords_and_unknown_names_look_alike(self):
         one = stack.client(None).post("/api/v1/session", {"name": "admin", "password": "wrong"})

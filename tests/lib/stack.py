@@ -294,11 +294,13 @@ class Stack:
         return path.read_text().strip()
 
     def login(self, name, password):
-        """Log in; returns the client with its session cookie in `cookie`."""
+        """Log in; returns the client with its session cookie in `cookie`, and in `own` the headers with which the page of
+        this installation sends its requests."""
         client = self.client(None)
         answer = client.post("/api/v1/session", {"name": name, "password": password})
         assert answer.status == 201, answer
         client.cookie = answer.headers["Set-Cookie"].split(";")[0]
+        client.own = {"Cookie": client.cookie, "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": answer.json["csrf_token"]}
         return client
 
     # ---------------------------------------------------------------- tools
@@ -321,14 +323,17 @@ class Stack:
     def url(self):
         return f"https://localhost:{self.port}"
 
-    def metrics(self):
-        """The exposition as {sample name: sum over its label sets}."""
+    def exposition(self):
+        """What Prometheus would read, as text."""
         connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)
         with contextlib.closing(connection):
             connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
+            return connection.getresponse().read().decode()
+
+    def metrics(self):
+        """The exposition as {sample name: sum over its label sets}."""
         sums = {}
-        for line in text.splitlines():
+        for line in self.exposition().splitlines():
             if line and not line.startswith("#"):
                 name = line.split("{")[0].split(" ")[0]
                 sums[name] = sums.get(name, 0.0) + float(line.rsplit(" ", 1)[1])

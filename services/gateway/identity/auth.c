@@ -1,7 +1,9 @@
 #include "libcommon/log.h"
+#include "libcommon/stamps.h"
 #include "libcommon/time.h"
 #include "services/gateway/answers.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/csrf.h"
 #include "services/gateway/notes.h"
 #include "services/gateway/throttle.h"
 
@@ -23,15 +25,20 @@ struct identity {
 
 /* Search does without the store, so it goes on when the store does not answer: for those who were known a
  * moment ago. Nothing can be revoked meanwhile, because that is the store's to do. */
-#define GRACE_MS   60000 /* after the last time that the store knew the secret */
-#define SILENCE_MS 250   /* without an answer: the store is silent, and is not asked again for as long */
+#define GRACE_MS 60000 /* after the last time that the store knew the secret */
+#define VOUCHED_MS                                                                                           \
+    30000 /* while the stamps say that no access has changed; then the store hears that it is used */
+#define SILENCE_MS 250 /* without an answer: the store is silent, and is not asked again for as long */
 
 struct auth_entry {
     unsigned char digest[32];
-    uint64_t expires_ms; /* mirai_monotonic_ms(); 0: empty */
-    uint64_t grace_ms;   /* the end of its use while the store is silent */
+    struct identity *identity; /* NULL: empty */
+    uint64_t asked_ms;         /* mirai_monotonic_ms() when the store said so */
+    uint64_t known_ms;         /* and when it last did, or its stamps */
+    uint64_t ends_ms;          /* end of the secret's life */
+    uint64_t stamp;            /* of access, read before the store was asked */
+    bool vouched;              /* stamp is valid */
     unsigned generation;
-    struct identity *identity;
 };
 
 /* Set-associative: bounded, no lists, the oldest of a set makes room. */
@@ -72,11 +79,11 @@ static unsigned generation_of(const struct gateway_loop *loop)
     return atomic_load_explicit(&loop->gateway->access_generation, memory_order_acquire);
 }
 
-static const struct auth_entry *cache_entry(const struct gateway_loop *loop, const unsigned char digest[32])
+static struct auth_entry *cache_entry(const struct gateway_loop *loop, const unsigned char digest[32])
 {
-    const struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
+    struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].expires_ms != 0 && set[i].generation == generation_of(loop) &&
+        if (set[i].identity != NULL && set[i].generation == generation_of(loop) &&
             memcmp(set[i].digest, digest, sizeof(set[i].digest)) == 0) {
             return &set[i];
         }
@@ -84,11 +91,31 @@ static const struct auth_entry *cache_entry(const struct gateway_loop *loop, con
     return NULL;
 }
 
-static struct identity *cache_find(const struct gateway_loop *loop, const unsigned char digest[32],
-                                   uint64_t now_ms)
+/* Whether access has changed since the entry's answer was asked for, as far as can be seen. */
+static bool is_outdated(const struct gateway_loop *loop, const struct auth_entry *entry)
 {
-    const struct auth_entry *entry = cache_entry(loop, digest);
-    return entry != NULL && entry->expires_ms > now_ms ? entry->identity : NULL;
+    return entry->vouched && loop->stamps != NULL &&
+           mirai_stamps_read(loop->stamps, MIRAI_STAMPS_ACCESS) != entry->stamp;
+}
+
+/* On the store's host its stamps tell of a change before it is acknowledged, so that what they vouch for is as good as
+ * a new answer. Elsewhere an answer is trusted for auth_cache_ms. */
+static struct identity *cache_find(struct gateway_loop *loop, const unsigned char digest[32], uint64_t now_ms)
+{
+    uint64_t cache_ms = loop->gateway->settings.auth_cache_ms;
+    struct auth_entry *entry = cache_entry(loop, digest);
+    if (entry == NULL || now_ms >= entry->ends_ms || cache_ms == 0) {
+        return NULL;
+    }
+    if (vouch_usable(loop, now_ms)) {
+        if (!entry->vouched || is_outdated(loop, entry) || now_ms >= entry->asked_ms + VOUCHED_MS) {
+            return NULL;
+        }
+        entry->known_ms = now_ms;
+    } else if (now_ms >= entry->known_ms + cache_ms || is_outdated(loop, entry)) {
+        return NULL;
+    }
+    return entry->identity;
 }
 
 /* Whether the store has known the secret lately. Who tries secrets at random has used up what the address may ask the
@@ -97,7 +124,7 @@ static bool was_known(const struct exchange *exchange)
 {
     const struct auth_entry *set = exchange->loop->auth->entries[exchange->digest[0] % SETS];
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].expires_ms != 0 && memcmp(set[i].digest, exchange->digest, sizeof(set[i].digest)) == 0) {
+        if (set[i].identity != NULL && memcmp(set[i].digest, exchange->digest, sizeof(set[i].digest)) == 0) {
             return true;
         }
     }
@@ -113,33 +140,39 @@ static bool is_search(const struct route *route)
 /* Who the secret belonged to a moment ago, where that is enough; else NULL. */
 static struct identity *cache_find_late(const struct exchange *exchange, uint64_t now_ms)
 {
-    const struct auth_entry *entry = cache_entry(exchange->loop, exchange->digest);
-    return is_search(exchange->route) && entry != NULL && entry->grace_ms > now_ms ? entry->identity : NULL;
+    const struct gateway_loop *loop = exchange->loop;
+    const struct auth_entry *entry = cache_entry(loop, exchange->digest);
+    bool good = is_search(exchange->route) && entry != NULL && loop->gateway->settings.auth_cache_ms > 0 &&
+                now_ms < entry->ends_ms && now_ms < entry->known_ms + GRACE_MS && !is_outdated(loop, entry);
+    return good ? entry->identity : NULL;
 }
 
 /* Takes over one count of `identity`. */
-static void cache_put(struct gateway_loop *loop, const unsigned char digest[32], uint64_t expires_ms,
-                      uint64_t grace_ms, unsigned generation, struct identity *identity)
+static void cache_put(const struct exchange *exchange, uint64_t now_ms, uint64_t ends_ms,
+                      struct identity *identity)
 {
-    struct auth_entry *set = loop->auth->entries[digest[0] % SETS];
+    struct auth_entry *set = exchange->loop->auth->entries[exchange->digest[0] % SETS];
     struct auth_entry *entry = &set[0];
     for (size_t i = 0; i < WAYS; i++) {
-        if (memcmp(set[i].digest, digest, sizeof(set[i].digest)) == 0) {
+        if (memcmp(set[i].digest, exchange->digest, sizeof(set[i].digest)) == 0) {
             entry = &set[i];
             break;
         }
-        if (set[i].expires_ms < entry->expires_ms) {
+        if (set[i].asked_ms < entry->asked_ms) {
             entry = &set[i];
         }
     }
     if (entry->identity != NULL) {
         h2o_mem_release_shared(entry->identity);
     }
-    memcpy(entry->digest, digest, sizeof(entry->digest));
-    entry->expires_ms = expires_ms;
-    entry->grace_ms = grace_ms;
-    entry->generation = generation;
-    entry->identity = identity;
+    *entry = (struct auth_entry){.identity = identity,
+                                 .asked_ms = now_ms,
+                                 .known_ms = now_ms,
+                                 .ends_ms = ends_ms,
+                                 .stamp = exchange->access_stamp,
+                                 .vouched = exchange->access_vouched,
+                                 .generation = exchange->access_generation};
+    memcpy(entry->digest, exchange->digest, sizeof(entry->digest));
 }
 
 static struct identity *identity_new(const struct mirai_identity *from)
@@ -197,26 +230,24 @@ static void accept_identity(struct exchange *exchange, struct identity *identity
     handler_authorized(exchange);
 }
 
-/* Trusted for `ms`, but never beyond the end of the token's life. */
-static uint64_t trusted_until(const struct mirai_identity *identity, uint64_t ms)
+/* When the secret's life ends, unless it is used meanwhile: mirai_monotonic_ms(). */
+static uint64_t end_of(const struct mirai_identity *identity, uint64_t now_ms)
 {
-    uint64_t now = mirai_monotonic_ms();
-    uint64_t until = now + ms;
+    int64_t end = INT64_MAX, now = mirai_now_ms();
     if (mirai_has(identity, identity, expires_at)) {
-        int64_t left = identity->expires_at - mirai_now_ms();
-        uint64_t end = left > 0 ? now + (uint64_t)left : now;
-        until = end < until ? end : until;
+        end = identity->expires_at;
     }
-    return until;
+    if (mirai_has(identity, identity, idle_at) && identity->idle_at < end) {
+        end = identity->idle_at;
+    }
+    return end == INT64_MAX ? UINT64_MAX : end > now ? now_ms + (uint64_t)(end - now) : now_ms;
 }
 
 static void on_token(void *data, const struct mirai_rpc_reply *reply)
 {
     struct exchange *exchange = exchange_called(data);
     struct gateway_loop *loop = exchange->loop;
-    unsigned generation = (unsigned)(uintptr_t)exchange->state;
     struct mirai_identity found;
-    exchange->state = NULL;
     if (reply->status == MIRAI_E_NOT_FOUND || reply->status == MIRAI_E_UNAUTHENTICATED) {
         note_denial(exchange, NULL, "unauthenticated");
         refuse(exchange, PROBLEM_UNAUTHENTICATED);
@@ -245,12 +276,10 @@ static void on_token(void *data, const struct mirai_rpc_reply *reply)
         return;
     }
     struct identity *identity = identity_new(&found);
-    uint64_t cache_ms = loop->gateway->settings.auth_cache_ms;
-    uint64_t until = trusted_until(&found, cache_ms);
-    uint64_t grace = trusted_until(&found, cache_ms == 0 ? 0 : GRACE_MS);
+    uint64_t now_ms = mirai_monotonic_ms(), ends_ms = end_of(&found, now_ms);
     mirai_arena_free(&loop->arena);
     h2o_mem_addref_shared(identity); /* ours, while the cache may drop its own */
-    cache_put(loop, exchange->digest, until, grace, generation, identity);
+    cache_put(exchange, now_ms, ends_ms, identity);
     accept_identity(exchange, identity);
     h2o_mem_release_shared(identity);
 }
@@ -264,8 +293,12 @@ static void ask_store(struct exchange *exchange)
     loop->params.len = 0;
     mirai_message_encode(&mirai_message_token_check, &check, &loop->params);
     /* A change that comes while the store answers makes the answer old: remember what it was asked under. */
-    exchange->state = (void *)(uintptr_t)generation_of(loop);
     uint64_t deadline_ms = exchange->context.deadline_ms, now_ms = mirai_monotonic_ms();
+    exchange->access_generation = generation_of(loop);
+    exchange->access_vouched = vouch_usable(loop, now_ms);
+    if (exchange->access_vouched) {
+        exchange->access_stamp = mirai_stamps_read(loop->stamps, MIRAI_STAMPS_ACCESS);
+    }
     if (cache_find_late(exchange, now_ms) != NULL && now_ms + SILENCE_MS < deadline_ms) {
         exchange->context.deadline_ms = now_ms + SILENCE_MS;
     }
@@ -273,7 +306,7 @@ static void ask_store(struct exchange *exchange)
     exchange->context.deadline_ms = deadline_ms;
 }
 
-/* Find the session cookie; HTTP/2 clients may send one header for each cookie (RFC 9113 §8.2.3). */
+/* HTTP/2 clients may send one header for each cookie (RFC 9113 §8.2.3). */
 static bool find_cookie(struct exchange *exchange)
 {
     const h2o_headers_t *headers = &exchange->req->headers;
@@ -286,13 +319,26 @@ static bool find_cookie(struct exchange *exchange)
     return false;
 }
 
-static bool is_cross_site(const struct exchange *exchange)
+static bool is_same_origin(const struct exchange *exchange)
 {
-    return exchange->route->method != ROUTE_GET &&
-           !header_same_origin(
-               exchange_header_by_name(exchange, "sec-fetch-site"),
-               exchange_header_by_name(exchange, "origin"),
-               (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
+    return header_same_origin(
+        exchange_header_by_name(exchange, "sec-fetch-site"), exchange_header_by_name(exchange, "origin"),
+        (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
+}
+
+/* A cookie comes along with whatever makes a browser send a request: what changes something must show that a page of
+ * ours sent it, twice over. */
+static enum problem check_forgery(const struct exchange *exchange)
+{
+    if (exchange->route->method == ROUTE_GET) {
+        return PROBLEM_NONE;
+    }
+    if (!is_same_origin(exchange)) {
+        return PROBLEM_CROSS_SITE;
+    }
+    return csrf_token_valid(exchange->secret, exchange_header_by_name(exchange, "x-csrf-token"))
+               ? PROBLEM_NONE
+               : PROBLEM_CSRF;
 }
 
 /* SHA-256 of the exchange's secret. */
@@ -306,6 +352,15 @@ static void digest_secret(struct exchange *exchange)
         cache->secret_len = secret.len;
     }
     memcpy(exchange->digest, cache->digest, sizeof(exchange->digest));
+}
+
+bool auth_find_cookie(struct exchange *exchange)
+{
+    if (!find_cookie(exchange)) {
+        return false;
+    }
+    digest_secret(exchange);
+    return true;
 }
 
 void auth_check(struct exchange *exchange)
@@ -322,9 +377,10 @@ void auth_check(struct exchange *exchange)
             refuse(exchange, PROBLEM_UNAUTHENTICATED);
             return;
         }
-        if (is_cross_site(exchange)) {
-            note_denial(exchange, NULL, "cross-site");
-            refuse(exchange, PROBLEM_CROSS_SITE);
+        enum problem forged = check_forgery(exchange);
+        if (forged != PROBLEM_NONE) {
+            note_denial(exchange, NULL, forged == PROBLEM_CSRF ? "csrf-token" : "cross-site");
+            refuse(exchange, forged);
             return;
         }
     }

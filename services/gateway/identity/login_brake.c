@@ -3,6 +3,7 @@
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/attempts.h"
+#include "services/gateway/notes.h"
 
 /* The brakes of attempts.c on the way of a login. */
 
@@ -27,10 +28,11 @@ void attempts_init(void)
                        (uint64_t)mirai_config_int(MIRAI_CONFIG_LOGIN_WAIT_S) * 1000);
 }
 
-/* The name is not logged: people type passwords into the wrong field. */
-static void refuse(struct exchange *exchange, const struct attempt_wait *wait)
+/* The name is for the audit log only: people type passwords into the wrong field. */
+static void refuse(struct exchange *exchange, struct mirai_str name, const struct attempt_wait *wait)
 {
     mirai_counter_add(delayed[wait->brake], 1);
+    note_denial_of(exchange, NULL, "too-many-attempts", name);
     if (wait->is_news) {
         mirai_log(WARNING, "logins are slowed down after failed ones",
                   MIRAI_LOG_S("request_id", exchange_id(exchange)),
@@ -47,7 +49,7 @@ bool attempts_allow(struct exchange *exchange, struct mirai_str name)
     struct attempt_wait wait =
         attempts_begin(attempt, name, exchange_peer(exchange), exchange->started_us / 1000);
     if (wait.ms > 0) {
-        refuse(exchange, &wait);
+        refuse(exchange, name, &wait);
         return false;
     }
     exchange->attempt = attempt;

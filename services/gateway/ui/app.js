@@ -45,22 +45,41 @@ function node(name, attributes = {}, ...children) {
 }
 
 class Problem extends Error {
-  constructor(status, title) {
-    super(title);
+  constructor(status, body) {
+    super([body.title ?? t('failed'), body.detail].filter(Boolean).join(' '));
     this.status = status;
+    this.kind = (body.type ?? '').replace('urn:mirai:problem:', '');
   }
 }
 
-async function api(path, options = {}) {
+/** Of the session; what changes something must carry it. Another tab may have logged in anew: then it is asked for again. */
+let csrfToken = '';
+
+async function send(path, options) {
   const response = await fetch(`/api/v1/${path}`, {
     ...options,
-    headers: { 'Accept-Language': language, ...(options.body ? { 'Content-Type': 'application/json' } : {}) },
+    headers: {
+      'Accept-Language': language,
+      ...(options.body ? { 'Content-Type': 'application/json' } : {}),
+      ...(options.method ? { 'X-CSRF-Token': csrfToken } : {}),
+    },
   });
   if (response.status === 204) return null;
   const type = response.headers.get('Content-Type') ?? '';
   const body = type.includes('json') ? await response.json() : await response.text();
-  if (!response.ok) throw new Problem(response.status, body.title ?? t('failed'));
+  if (!response.ok) throw new Problem(response.status, body);
+  if (path === 'session') csrfToken = body.csrf_token;
   return body;
+}
+
+async function api(path, options = {}) {
+  try {
+    return await send(path, options);
+  } catch (error) {
+    if (error.kind !== 'csrf-token') throw error;
+    await send('session', {});
+    return send(path, options);
+  }
 }
 
 /** Put a view in place. `title`: what the window is about, beside the name of the page. */
