@@ -412,7 +412,9 @@
 #define MIRAI_MESSAGE_sessions_ended(F, M)                                                                   \
     F(M, INT, count, none, REQ, ANY, "sessions that ended")                                                  \
     F(M, INT, session_epoch, none, OPT, ANY, "what a session that the gateway keeps and spares has now")
-#define MIRAI_MESSAGE_second_factor_begin(F, M) F(M, STR, password, none, REQ, 1, 1024, "password in force")
+#define MIRAI_MESSAGE_second_factor_begin(F, M)                                                              \
+    F(M, STR, password, none, REQ, 1, 1024, "password in force")                                             \
+    F(M, BOOL, checked, none, INN, 0, 0, "the directory has found the password good")
 #define MIRAI_MESSAGE_second_factor_secret(F, M)                                                             \
     F(M, STR, secret, none, REQ, 1, 100, "shared secret in base32 (RFC 6238); shown once")                   \
     F(M, STR, uri, none, REQ, 1, 600, "otpauth:// URI for an authenticator app")
@@ -422,7 +424,8 @@
     F(M, STRS, codes, none, REQ, 1, 20, "each works once in place of a one-time code; shown once")
 #define MIRAI_MESSAGE_second_factor_end(F, M)                                                                \
     F(M, STR, password, none, REQ, 1, 1024, "password in force")                                             \
-    F(M, STR, otp, none, REQ, 6, 40, "one-time code or recovery code")
+    F(M, STR, otp, none, REQ, 6, 40, "one-time code or recovery code")                                       \
+    F(M, BOOL, checked, none, INN, 0, 0, "the directory has found the password good")
 #define MIRAI_MESSAGE_hand_over(F, M)                                                                        \
     F(M, INT, id, none, REQ, ID, "user who leaves")                                                          \
     F(M, INT, to, none, REQ, ID, "user who becomes the owner of the articles")

@@ -8,7 +8,7 @@ _miraictl() {
     return
   fi
   case $name in
-      user) words='list create set-role disable enable password ' ;;
+      user) words='list create set-role disable enable password sessions end-sessions reset-second-factor hand-over ' ;;
       token) words='list create revoke ' ;;
       tag) words='list ' ;;
       audit) words='list verify export heads key ' ;;
@@ -38,6 +38,7 @@ _miraictl() {
     'user create --email') values= files= ;;
     'user create --password-file') values= files=1 ;;
     'user password --password-file') values= files=1 ;;
+    'user hand-over --to') values= files= ;;
     'token create --user') values= files= ;;
     'token create --role') values='viewer editor admin' ;;
     'token create --days') values= files= ;;
@@ -65,11 +66,15 @@ _miraictl() {
     'export') options='--json --help' ;;
     'search') options='--json --help --type --status --tag --limit' ;;
     'user list') options='--json --help' ;;
-    'user create') options='--json --help --role --display-name --email --password-file --generate' ;;
+    'user create') options='--json --help --role --display-name --email --password-file --generate --must-change-password' ;;
     'user set-role') options='--json --help' ;;
     'user disable') options='--json --help' ;;
     'user enable') options='--json --help' ;;
-    'user password') options='--json --help --password-file --generate' ;;
+    'user password') options='--json --help --password-file --generate --must-change-password' ;;
+    'user sessions') options='--json --help' ;;
+    'user end-sessions') options='--json --help' ;;
+    'user reset-second-factor') options='--json --help' ;;
+    'user hand-over') options='--json --help --to' ;;
     'token list') options='--json --help' ;;
     'token create') options='--json --help --user --role --days --output-file' ;;
     'token revoke') options='--json --help' ;;

@@ -28,12 +28,20 @@ static const struct cli_option user_create_options[] = {
     {"--password-file", "FILE", NULL, "パスワードを読むファイル（- は標準入力）",
      "file that holds the password (-: standard input)"},
     {"--generate", NULL, NULL, "パスワードを生成して一度だけ表示", "make a password and show it once"},
+    {"--must-change-password", NULL, NULL, "次のログインで新しいパスワードを設定させる",
+     "the next login must set a new password"},
     {0},
 };
 static const struct cli_option password_options[] = {
     {"--password-file", "FILE", NULL, "パスワードを読むファイル（- は標準入力）",
      "file that holds the password (-: standard input)"},
     {"--generate", NULL, NULL, "パスワードを生成して一度だけ表示", "make a password and show it once"},
+    {"--must-change-password", NULL, NULL, "次のログインで新しいパスワードを設定させる",
+     "the next login must set a new password"},
+    {0},
+};
+static const struct cli_option hand_over_options[] = {
+    {"--to", "NAME", NULL, "記事の新しい所有者", "who becomes the owner of the articles"},
     {0},
 };
 static const struct cli_option token_options[] = {
@@ -102,6 +110,15 @@ const struct cli_command ctl_commands[] = {
      CLI_NEEDS_IDENTITY},
     {"user password", "NAME", 1, 1, password_options, "利用者のパスワードを変える",
      "change a user's password", command_user_password, CLI_NEEDS_IDENTITY},
+    {"user sessions", "NAME", 1, 1, NULL, "利用者のセッションの一覧", "list a user's sessions",
+     command_user_sessions, CLI_NEEDS_IDENTITY},
+    {"user end-sessions", "NAME", 1, 1, NULL, "利用者のセッションをすべて終わらせる",
+     "end all sessions of a user", command_user_end_sessions, CLI_NEEDS_IDENTITY},
+    {"user reset-second-factor", "NAME", 1, 1, NULL, "利用者の第二要素を外す（端末をなくしたとき）",
+     "take a user's second factor away, when it is lost", command_user_reset_second_factor,
+     CLI_NEEDS_IDENTITY},
+    {"user hand-over", "NAME", 1, 1, hand_over_options, "利用者の記事をすべて別の利用者に引き継ぐ",
+     "give all articles of a user to another", command_user_hand_over, CLI_NEEDS_IDENTITY},
     {"token list", "", 0, 0, NULL, "API トークンの一覧", "list API tokens", command_token_list,
      CLI_NEEDS_IDENTITY},
     {"token create", "NAME", 1, 1, token_options, "API トークンを作成する", "make an API token",

@@ -2,6 +2,7 @@
 
 #include "libcommon/config.h"
 #include "services/knowledge-store/checks.h"
+#include "services/knowledge-store/second_factor.h"
 #include "services/knowledge-store/sessions.h"
 #include "services/knowledge-store/users.h"
 
@@ -246,6 +247,9 @@ int directory_login(struct op *op)
     }
     if (err == 0) {
         err = take_word(op, &known, &word, &changed);
+    }
+    if (err == 0) {
+        err = second_factor_check(op, known.id, params->otp);
     }
     return err == 0 ? session_open(op, known.id, &params->client) : err;
 }

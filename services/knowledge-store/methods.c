@@ -9,10 +9,12 @@
 #include "services/knowledge-store/feed.h"
 #include "services/knowledge-store/feedback.h"
 #include "services/knowledge-store/groups.h"
+#include "services/knowledge-store/hand_over.h"
 #include "services/knowledge-store/identity.h"
 #include "services/knowledge-store/op.h"
 #include "services/knowledge-store/relations.h"
 #include "services/knowledge-store/revisions.h"
+#include "services/knowledge-store/second_factor.h"
 #include "services/knowledge-store/sessions.h"
 #include "services/knowledge-store/snapshot.h"
 #include "services/knowledge-store/spaces.h"
@@ -105,6 +107,7 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
                                               {OP_PASSWORD, users_patch_hash},
                                               {OP_WRITE, users_patch}},
                                     .flags = OP_SECRET_PARAMS},
+    [MIRAI_METHOD_ID_user_hand_over] = {ON(WRITE, hand_over)},
     [MIRAI_METHOD_ID_user_password] = {.steps = {{OP_READ, auth_password_find},
                                                  {OP_PASSWORD, auth_password_change},
                                                  {OP_WRITE, auth_password}},
@@ -124,6 +127,15 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_session_list] = {ON(READ, sessions_list)},
     [MIRAI_METHOD_ID_session_delete] = {ON(WRITE, sessions_delete)},
     [MIRAI_METHOD_ID_session_end_all] = {ON(WRITE, sessions_end_all)},
+    [MIRAI_METHOD_ID_second_factor_begin] = {.steps = {{OP_READ, second_factor_find},
+                                                       {OP_PASSWORD, second_factor_begin_verify},
+                                                       {OP_WRITE, second_factor_begin}},
+                                             .flags = OP_SECRET_PARAMS},
+    [MIRAI_METHOD_ID_second_factor_confirm] = {ON(WRITE, second_factor_confirm), .flags = OP_SECRET_PARAMS},
+    [MIRAI_METHOD_ID_second_factor_end] = {.steps = {{OP_READ, second_factor_find},
+                                                     {OP_PASSWORD, second_factor_end_verify},
+                                                     {OP_WRITE, second_factor_end}},
+                                           .flags = OP_SECRET_PARAMS},
     [MIRAI_METHOD_ID_token_list] = {ON(READ, tokens_list)},
     [MIRAI_METHOD_ID_token_create] = {ON(WRITE, tokens_create), .flags = OP_SECRET_RESULT},
     [MIRAI_METHOD_ID_token_delete] = {ON(WRITE, tokens_delete)},

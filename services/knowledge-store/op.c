@@ -4,6 +4,7 @@
 #include "services/knowledge-store/cache.h"
 #include "services/knowledge-store/store.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -117,6 +118,9 @@ static void reply(struct op *op)
 {
     if (op->request == NULL) {
         return;
+    }
+    if ((op->method->flags & OP_SECRET_PARAMS) != 0 && op->request->params.len > 0) {
+        sodium_memzero((char *)op->request->params.data, op->request->params.len); /* the request is ours */
     }
     if (op->err != 0) {
         mirai_rpc_fail_with(op->request, op->err, op->detail, mirai_buf_str(&op->error_extra));

@@ -116,6 +116,20 @@ static int open_database(struct store *store, bool restored)
     return err == 0 ? read_totals(store) : err;
 }
 
+/* A new key beside second factors of another one: this database came from another host. */
+static int open_key(struct store *store)
+{
+    int64_t found;
+    bool made;
+    int err = seal_open(store->data_dir, store->seal_key, &made);
+    if (err == 0 && made &&
+        db_find_int(store->writer.db, &found, "SELECT 1 FROM second_factors LIMIT 1") == 0) {
+        mirai_log(WARNING, "identity.key is missing: second factors work only by their recovery codes",
+                  MIRAI_LOG_Z("data_dir", store->data_dir));
+    }
+    return err;
+}
+
 static void make_metrics(struct store *store)
 {
     store->metrics.cache_hits =
@@ -175,6 +189,9 @@ int store_open(struct store *store, const char *data_dir)
     if (err == 0) {
         err = blobs_open(&store->blobs, store->data_dir);
     }
+    if (err == 0) {
+        err = open_key(store);
+    }
     if (err != 0) {
         mirai_log(ERROR, "cannot use the database", MIRAI_LOG_Z("path", store->db_path),
                   MIRAI_LOG_Z("error", mirai_error_slug(err)));
@@ -183,6 +200,7 @@ int store_open(struct store *store, const char *data_dir)
     }
     store->cache = cache_new(mirai_config_size(MIRAI_CONFIG_STORE_CACHE_BYTES));
     store->views = views_new();
+    store->code_limits = code_limits_new();
     store->snapshots = snapshots_new(store->data_dir);
     store->uploads = uploads_new();
     return 0;
@@ -206,6 +224,9 @@ void store_close(struct store *store)
         store->uploads = NULL;
     }
     blobs_close(&store->blobs);
+    code_limits_free(store->code_limits);
+    store->code_limits = NULL;
+    sodium_memzero(store->seal_key, sizeof(store->seal_key));
     if (store->lock_fd >= 0) {
         close(store->lock_fd);
         store->lock_fd = -1;

@@ -11,6 +11,8 @@
 #include "services/knowledge-store/blobs.h"
 #include "services/knowledge-store/db.h"
 #include "services/knowledge-store/op.h"
+#include "services/knowledge-store/seal.h"
+#include "services/knowledge-store/second_factor.h"
 #include "services/knowledge-store/writer.h"
 
 #include <limits.h>
@@ -41,6 +43,9 @@ struct store {
     uv_timer_t upkeep_timer;
     uint64_t upkeep_due_ms; /* monotonic */
     size_t ops;             /* under way; loop thread */
+
+    unsigned char seal_key[SEAL_KEY_SIZE]; /* constant while running */
+    struct code_limits *code_limits;       /* writer thread */
 
     _Atomic int64_t feed_seq; /* newest committed change */
     _Atomic int64_t articles; /* not in the bin */

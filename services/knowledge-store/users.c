@@ -2,7 +2,9 @@
 
 #include "services/knowledge-store/checks.h"
 #include "services/knowledge-store/page.h"
+#include "services/knowledge-store/password_rules.h"
 #include "services/knowledge-store/passwords.h"
+#include "services/knowledge-store/second_factor.h"
 #include "services/knowledge-store/sessions.h"
 
 #include <ctype.h>
@@ -132,9 +134,9 @@ int users_self(struct op *op)
 
 /* ------------------------------------------------------------------ changes */
 
-static int check_password(struct op *op, struct mirai_str password, struct mirai_str name)
+static int check_password(struct op *op, struct mirai_str password, const struct password_owner *owner)
 {
-    const char *problem = password_problem(password, name);
+    const char *problem = password_problem(password, owner);
     return problem != NULL ? op_fault(op, "/password", problem) : 0;
 }
 
@@ -163,7 +165,8 @@ int users_create_hash(struct op *op)
     }
     err = check_role(op, params->role);
     if (err == 0) {
-        err = check_password(op, params->password, params->name);
+        err = check_password(op, params->password,
+                             &(struct password_owner){params->name, params->display_name, params->email});
     }
     return err != 0 ? err : hash_password(op, params->password);
 }
@@ -173,10 +176,11 @@ int users_create(struct op *op)
     const struct mirai_user_create *params = op->params;
     int err =
         db_exec(op->db,
-                "INSERT INTO users (name, name_key, display_name, email, role, password_hash, created_at) "
-                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO users (name, name_key, display_name, email, role, password_hash, created_at, "
+                "must_change_password) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 DB_S(params->name), DB_S(user_name_key(&op->arena, params->name)), DB_S(params->display_name),
-                DB_S(params->email), DB_I(params->role), DB_S(mirai_str(op->state)), DB_I(op->now_ms));
+                DB_S(params->email), DB_I(params->role), DB_S(mirai_str(op->state)), DB_I(op->now_ms),
+                DB_I(params->must_change_password));
     if (err == MIRAI_E_CONFLICT) {
         return op_fail(op, err, "the name is taken");
     }
@@ -217,11 +221,20 @@ int users_patch_check(struct op *op)
     if (mirai_has(user_patch, params, email) && !check_email(params->email)) {
         return op_fault(op, "/email", "format");
     }
+    if (mirai_has(user_patch, params, second_factor) && params->second_factor) {
+        return op_fault(op, "/second_factor", "enum"); /* that is for its owner to make */
+    }
     if (mirai_has(user_patch, params, role)) {
         err = check_role(op, params->role);
     }
     if (err == 0 && mirai_has(user_patch, params, password)) {
-        err = check_password(op, params->password, user.name);
+        err = check_password(
+            op, params->password,
+            &(struct password_owner){
+                user.name,
+                mirai_has(user_patch, params, display_name) ? params->display_name : user.display_name,
+                mirai_has(user_patch, params, email) ? params->email : user.email,
+            });
     }
     return err;
 }
@@ -241,17 +254,25 @@ static int check_admin_left(struct op *op)
     return err == MIRAI_E_NOT_FOUND ? op_fail(op, MIRAI_E_CONFLICT, "this is the last Admin") : err;
 }
 
-/* What the change takes away must not live on in sessions: all end with a new role, password or state, and
- * API tokens with the account. */
+/* What the change takes away must not live on in sessions: all end with a new role, password or state, when the password
+ * must be changed or the second factor goes, and API tokens with the account. */
 static int end_credentials(struct op *op, const struct mirai_user *before)
 {
     const struct mirai_user_patch *params = op->params;
     bool disabled = mirai_has(user_patch, params, disabled) && params->disabled;
     bool role_changed = mirai_has(user_patch, params, role) && params->role != before->role;
+    bool must_change = mirai_has(user_patch, params, must_change_password) && params->must_change_password;
+    bool factor_gone = false;
+    if (mirai_has(user_patch, params, second_factor)) {
+        int err = second_factor_remove(op, before->id, &factor_gone);
+        if (err != 0) {
+            return err;
+        }
+    }
     if (disabled) {
         return sessions_end(op, before->id, SESSIONS_AND_TOKENS, NULL);
     }
-    return role_changed || mirai_has(user_patch, params, password)
+    return role_changed || must_change || factor_gone || mirai_has(user_patch, params, password)
                ? sessions_end(op, before->id, SESSIONS_ALL, NULL)
                : 0;
 }
@@ -279,12 +300,14 @@ int users_patch(struct op *op)
     err = db_exec(op->db,
                   "UPDATE users SET role = coalesce(?2, role), disabled = coalesce(?3, disabled), "
                   "display_name = coalesce(?4, display_name), email = coalesce(?5, email), "
-                  "password_hash = coalesce(?6, password_hash) WHERE id = ?1",
+                  "password_hash = coalesce(?6, password_hash), "
+                  "must_change_password = coalesce(?7, must_change_password) WHERE id = ?1",
                   DB_I(params->id), DB_I_IF(mirai_has(user_patch, params, role), params->role),
                   DB_I_IF(mirai_has(user_patch, params, disabled), params->disabled),
                   DB_S_IF(mirai_has(user_patch, params, display_name), params->display_name),
                   DB_S_IF(mirai_has(user_patch, params, email), params->email),
-                  DB_S_IF(hash != NULL, mirai_str(hash)));
+                  DB_S_IF(hash != NULL, mirai_str(hash)),
+                  DB_I_IF(mirai_has(user_patch, params, must_change_password), params->must_change_password));
     if (err == 0 && before.role == MIRAI_ROLE_ADMIN && !before.disabled) {
         err = check_admin_left(op);
     }

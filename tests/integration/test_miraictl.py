@@ -100,6 +100,57 @@ class Running(unittest.TestCase):
         self.ctl("user", "create", "weak", "--password-file", weak, code=1)
         self.ctl("user", "create", "weak", "--password-file", self.stack.dir / "absent", code=1)
 
+    def test_a_new_user_must_set_a_password(self):
+        made = self.ctl_json("user", "create", "shinjin", "--generate", "--must-change-password")
+        self.assertTrue(made["user"]["must_change_password"])
+        client = self.client(None)
+        refused = client.post("/api/v1/session", {"name": "shinjin", "password": made["password"]})
+        self.assertEqual(refused.status, 403)
+        changed = client.post("/api/v1/session", {"name": "shinjin", "password": made["password"],
+                                                  "new_password": "なかなか当たらない合言葉"})
+        self.assertEqual(changed.status, 201)
+        self.log_in("shinjin", "なかなか当たらない合言葉")
+        again = self.ctl_json("user", "password", "shinjin", "--generate", "--must-change-password")
+        self.assertTrue(again["user"]["must_change_password"])
+
+    def test_sessions_of_a_user(self):
+        made = self.ctl_json("user", "create", "keitai", "--generate")
+        self.assertEqual(self.ctl_json("user", "sessions", "keitai")["items"], [])
+        session = self.stack.login("keitai", made["password"])
+        self.addCleanup(session.close)
+        self.log_in("keitai", made["password"])
+        rows = self.ctl_json("user", "sessions", "Keitai")["items"]
+        self.assertEqual([row["address"] for row in rows], ["127.0.0.1", "127.0.0.1"])
+        self.assertIn("127.0.0.1", self.ctl("user", "sessions", "keitai"))
+        me = lambda: session.request("GET", "/api/v1/users/me", headers={"Cookie": session.cookie})
+        self.assertEqual(me().status, 200)
+        self.assertEqual(self.ctl_json("user", "end-sessions", "keitai")["count"], 2)
+        wait_for(lambda: me().status == 401, 5, "the gateway to forget the session")
+        self.ctl("user", "end-sessions", "keitai")
+        self.ctl("user", "sessions", "nobody", code=1)
+
+    def test_articles_of_who_leaves(self):
+        leaver, token = self.stack.make_user("taishoku", "editor")
+        heir, _ = self.stack.make_user("kounin", "editor")
+        client = self.client(token)
+        article = client.post("/api/v1/articles", {"title": "引き継ぐ記事", "type": "other", "body": "本文"}).json
+        self.assertEqual(self.client().get(f"/api/v1/articles/{article['id']}").json["owner_id"], leaver)
+        self.ctl("user", "disable", "taishoku")
+        self.ctl("user", "hand-over", "taishoku", code=2)
+        self.ctl("user", "hand-over", "taishoku", "--to", "taishoku", code=1)
+        self.ctl("user", "hand-over", "taishoku", "--to", "nobody", code=1)
+        self.assertEqual(self.ctl_json("user", "hand-over", "taishoku", "--to", "kounin")["articles"], 1)
+        self.assertEqual(self.client().get(f"/api/v1/articles/{article['id']}").json["owner_id"], heir)
+        self.assertIn("0", self.ctl("user", "hand-over", "taishoku", "--to", "kounin"))
+
+    def test_a_lost_second_factor(self):
+        self.stack.make_user("nakushita", "editor")
+        self.assertIn("SECOND FACTOR", self.ctl("user", "list"))
+        rows = {row["name"]: row for row in self.ctl_json("user", "list")["items"]}
+        self.assertEqual((rows["nakushita"]["source"], rows["nakushita"]["second_factor"]), ("local", False))
+        self.ctl("user", "reset-second-factor", "nakushita")
+        self.ctl("user", "reset-second-factor", "nobody", code=1)
+
     def test_tokens(self):
         path = self.stack.dir / "secret-token"
         made = self.ctl_json("token", "create", "robot", "--user", "admin", "--role", "viewer", "--days", "3",

@@ -1,56 +1,10 @@
-#include "tests/unit/knowledge-store/fixture.h"
-
-static const struct mirai_principal nobody = {0};
-
-static struct mirai_user make_user(struct fixture *f, const char *name, int role)
-{
-    struct mirai_user_create params = {0};
-    struct mirai_user user;
-    mirai_set(user_create, &params, name, mirai_str(name));
-    mirai_set(user_create, &params, password, MIRAI_STR("correct horse battery"));
-    mirai_set(user_create, &params, role, role);
-    assert_int_equal(CALL(f, &admin, user_create, &params, &user), 0);
-    return user;
-}
-
-static struct mirai_login credentials(const char *name, const char *password)
-{
-    struct mirai_login params = {0};
-    mirai_set(login, &params, name, mirai_str(name));
-    mirai_set(login, &params, password, mirai_str(password));
-    return params;
-}
-
-static struct mirai_login_result log_in(struct fixture *f, const char *name)
-{
-    struct mirai_login params = credentials(name, "correct horse battery");
-    struct mirai_login_result result;
-    assert_int_equal(CALL(f, &nobody, auth_login, &params, &result), 0);
-    return result;
-}
+#include "tests/unit/knowledge-store/accounts.h"
 
 static struct mirai_token_check check_of(struct fixture *f, struct mirai_str token)
 {
     struct mirai_token_check params = {0};
-    unsigned char *sha256 = mirai_arena_alloc(&f->arena, 32);
-    crypto_hash_sha256(sha256, (const unsigned char *)token.data, token.len);
-    mirai_set(token_check, &params, sha256, ((struct mirai_str){(const char *)sha256, 32}));
+    mirai_set(token_check, &params, sha256, sha256_of(f, token));
     return params;
-}
-
-static int whose(struct fixture *f, struct mirai_str token, struct mirai_identity *identity)
-{
-    struct mirai_token_check params = check_of(f, token);
-    return CALL(f, &daemon_, auth_token, &params, identity);
-}
-
-/* Statements that a client cannot make; the writer is idle while the loop is in this test. */
-static void change_database(struct fixture *f, const char *sql)
-{
-    struct db *db;
-    assert_int_equal(db_open(f->store.db_path, DB_WRITE, &db), 0);
-    assert_int_equal(db_run_script(db, sql), 0);
-    db_close(db);
 }
 
 static void a_session_lives_until_logout(void **state)
@@ -226,6 +180,92 @@ static void last_use_is_noted_later(void **state)
     assert_int_equal(MIRAI_ITEMS(token, &page.items)[0].last_used_at, used);
 }
 
+static bool needs(const struct answer *answer, const char *what)
+{
+    struct mirai_str value, text;
+    if (mirai_mp_find(answer->error, "need", &value) != 0) {
+        return false;
+    }
+    struct mirai_mp mp = mirai_mp(value);
+    return mirai_mp_read_str(&mp, &text) == 0 && mirai_str_eq(text, mirai_str(what));
+}
+
+static void a_password_that_must_change_is_changed_at_login(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_user user = make_user(f, "tanaka", MIRAI_ROLE_EDITOR);
+    struct mirai_login_result before = log_in(f, "tanaka"), session;
+    struct mirai_user_patch patch = {0};
+    struct mirai_login login = credentials("tanaka", PASSWORD);
+    mirai_set(user_patch, &patch, id, user.id);
+    mirai_set(user_patch, &patch, must_change_password, true);
+    assert_int_equal(CALL(f, &admin, user_patch, &patch, NULL), 0);
+    assert_int_equal(whose(f, before.token, NULL), MIRAI_E_UNAUTHENTICATED);
+    struct answer answer = call_keyed(f, &nobody, "", MIRAI_METHOD_ID_auth_login, &login);
+    assert_int_equal(answer.status, MIRAI_E_FORBIDDEN);
+    assert_true(needs(&answer, "new_password"));
+    mirai_set(login, &login, password, MIRAI_STR("wrong password"));
+    answer = call_keyed(f, &nobody, "", MIRAI_METHOD_ID_auth_login, &login);
+    assert_int_equal(answer.status, MIRAI_E_UNAUTHENTICATED);
+    assert_false(needs(&answer, "new_password"));
+    mirai_set(login, &login, new_password, MIRAI_STR("quite another phrase"));
+    assert_int_equal(CALL(f, &nobody, auth_login, &login, NULL), MIRAI_E_UNAUTHENTICATED);
+
+    mirai_set(login, &login, password, MIRAI_STR(PASSWORD));
+    static const char *const bad[] = {PASSWORD, "password123", "tanaka-2026"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        mirai_set(login, &login, new_password, mirai_str(bad[i]));
+        assert_int_equal(CALL(f, &nobody, auth_login, &login, NULL), MIRAI_E_UNPROCESSABLE);
+    }
+    mirai_set(login, &login, new_password, MIRAI_STR("quite another phrase"));
+    assert_int_equal(CALL(f, &nobody, auth_login, &login, &session), 0);
+    assert_false(session.user.must_change_password);
+    assert_int_equal(whose(f, session.token, NULL), 0);
+    login = credentials("tanaka", PASSWORD);
+    assert_int_equal(CALL(f, &nobody, auth_login, &login, NULL), MIRAI_E_UNAUTHENTICATED);
+    login = credentials("tanaka", "quite another phrase");
+    assert_int_equal(CALL(f, &nobody, auth_login, &login, NULL), 0);
+}
+
+static void the_first_login_may_have_to_set_a_password(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_user_create params = {0};
+    struct mirai_user user;
+    struct mirai_login login = credentials("suzuki", PASSWORD);
+    mirai_set(user_create, &params, name, MIRAI_STR("suzuki"));
+    mirai_set(user_create, &params, password, MIRAI_STR(PASSWORD));
+    mirai_set(user_create, &params, role, MIRAI_ROLE_VIEWER);
+    mirai_set(user_create, &params, must_change_password, true);
+    assert_int_equal(CALL(f, &admin, user_create, &params, &user), 0);
+    assert_true(user.must_change_password);
+    assert_int_equal(CALL(f, &nobody, auth_login, &login, NULL), MIRAI_E_FORBIDDEN);
+    assert_int_equal(find_int(f, "SELECT count(*) FROM tokens"), 0);
+}
+
+static void a_login_renews_an_outdated_hash(void **state)
+{
+    struct fixture *f = *state;
+    char hash[crypto_pwhash_STRBYTES], sql[400];
+    struct mirai_user user = make_user(f, "tanaka", MIRAI_ROLE_EDITOR);
+    struct mirai_login_result before = log_in(f, "tanaka");
+    assert_int_equal(crypto_pwhash_str_alg(hash, PASSWORD, strlen(PASSWORD), 3, 16384 * 1024,
+                                           crypto_pwhash_ALG_ARGON2ID13),
+                     0);
+    snprintf(sql, sizeof(sql),
+             "UPDATE users SET password_hash = '%s', must_change_password = 1 WHERE id = %lld", hash,
+             (long long)user.id);
+    change_database(f, sql);
+    struct mirai_login login = credentials("tanaka", PASSWORD);
+    assert_int_equal(CALL(f, &nobody, auth_login, &login, NULL), MIRAI_E_FORBIDDEN);
+    change_database(f, "UPDATE users SET must_change_password = 0");
+    log_in(f, "tanaka");
+    assert_int_equal(
+        find_int(f, "SELECT count(*) FROM users WHERE password_hash LIKE '$argon2id$v=19$m=8192,t=1,%'"), 1);
+    log_in(f, "tanaka");
+    assert_int_equal(whose(f, before.token, NULL), 0); /* it is still the same password */
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_open, fixture_close)
@@ -238,6 +278,9 @@ int main(void)
         TEST(sessions_of_one_user_are_bounded),
         TEST(fifty_logins_at_once_are_answered_or_refused),
         TEST(last_use_is_noted_later),
+        TEST(a_password_that_must_change_is_changed_at_login),
+        TEST(the_first_login_may_have_to_set_a_password),
+        TEST(a_login_renews_an_outdated_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
