@@ -25,7 +25,7 @@ struct good {
     uint64_t until_ms;
 };
 
-/* Fixed memory: some 900 KiB once all of it has been used. A set that is full forgets whom the fewest failures are known
+/* Fixed memory: some 770 KiB once all of it has been used. A set that is full forgets whom the fewest failures are known
  * of, so nobody gets rid of their own by adding those of random names: that takes WAYS names in the same set, which a
  * secret hash chooses, with more failures each. */
 #define PAIR_SETS    (size_t)1024
