@@ -63,7 +63,7 @@ static struct bucket_state state_of(uint64_t full_ns, const struct bucket_limit 
     uint64_t room = missing < limit->window_ns ? limit->window_ns - missing : 0;
     return (struct bucket_state){
         .taken = room >= limit->interval_ns,
-        .remaining = room / limit->interval_ns,
+        .remaining = limit->interval_ns > 0 ? room / limit->interval_ns : UINT64_MAX,
         .wait_ns = room >= limit->interval_ns ? 0 : missing + limit->interval_ns - limit->window_ns,
     };
 }
