@@ -118,7 +118,8 @@ static void add_failure(struct brake *brake, const struct rule *rule, uint64_t n
         brake->failures++;
     }
     brake->changed_ms = now_ms;
-    brake->due_ms = now_ms + wait_after(rule, brake->failures);
+    uint64_t wait_ms = wait_after(rule, brake->failures);
+    brake->due_ms = wait_ms > 0 ? now_ms + wait_ms : 0; /* others may have begun before now */
     brake->told = false;
 }
 

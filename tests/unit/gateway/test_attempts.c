@@ -117,6 +117,17 @@ static void many_at_once_are_no_way_around(void **state)
     assert_int_equal(begun, FREE + 1);
 }
 
+/* Loops and queues: a request that came first may be looked at last. */
+static void who_came_before_a_failure_does_not_wait_for_it(void **state)
+{
+    (void)state;
+    assert_true(tries("taro", "192.0.2.1", ATTEMPT_FAILED));
+    now -= 10;
+    assert_int_equal(wait_of("hana", "192.0.2.1").ms, 0);
+    assert_int_equal(wait_of("taro", "192.0.2.1").ms, 0);
+    assert_int_equal(wait_of("taro", "192.0.2.2").ms, 0);
+}
+
 static void a_success_clears_the_pair_only(void **state)
 {
     (void)state;
@@ -303,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup(waits_double_up_to_the_longest, set_up),
         cmocka_unit_test_setup(refusals_count_nothing_and_are_news_once, set_up),
         cmocka_unit_test_setup(many_at_once_are_no_way_around, set_up),
+        cmocka_unit_test_setup(who_came_before_a_failure_does_not_wait_for_it, set_up),
         cmocka_unit_test_setup(a_success_clears_the_pair_only, set_up),
         cmocka_unit_test_setup(what_is_neither_counts_for_nothing, set_up),
         cmocka_unit_test_setup(guesses_of_an_attacker_at_one_address, set_up),
