@@ -66,6 +66,27 @@
     I(REQUEST_TIMEOUT_MS, 10000, 100, 600000, "ms",                                                          \
       "longest time to receive a request's head or the next part of its body")                               \
     I(IDLE_TIMEOUT_MS, 60000, 1000, 3600000, "ms", "longest idle time of a kept-alive connection")           \
+    S(TRUSTED_PROXIES, "", 0,                                                                                \
+      "addresses and networks (CIDR) of proxies, comma-separated, whose X-Forwarded-For or PROXY header is " \
+      "believed")                                                                                            \
+    B(PROXY_PROTOCOL, false,                                                                                 \
+      "every connection comes from a trusted proxy and begins with a PROXY header, version 1 or 2")          \
+    I(RATE_WINDOW_S, 10, 1, 3600, "s",                                                                       \
+      "what an idle client may ask for at once: so many seconds of its rate")                                \
+    I(RATE_READS, 200, 0, 1000000, "requests/s", "reads of one account; 0: no limit, as for all rates")      \
+    I(RATE_WRITES, 50, 0, 1000000, "requests/s", "changes by one account")                                   \
+    I(RATE_SEARCHES, 50, 0, 1000000, "requests/s", "searches and suggestions of one account")                \
+    I(RATE_UPLOADS, 10, 0, 1000000, "requests/s", "uploads of one account")                                  \
+    I(RATE_LOGINS, 10, 0, 1000000, "requests/s", "login attempts from one address (IPv6: /64)")              \
+    I(RATE_ANONYMOUS, 100, 0, 1000000, "requests/s", "other requests without credentials from one address")  \
+    I(RATE_UNAUTHENTICATED, 20, 0, 1000000, "requests/s",                                                    \
+      "requests with credentials that nobody knows from one address")                                        \
+    I(LOGIN_FAILURES, 5, 0, 1000000, "failures",                                                             \
+      "failed logins of one account from one address before further ones must wait; four times as many for " \
+      "all of an account or of an address; 0: none waits")                                                   \
+    I(LOGIN_WAIT_S, 300, 1, 3600, "s",                                                                       \
+      "longest wait before the next login of one account from one address; a tenth of it for all of an "     \
+      "account or of an address")                                                                            \
     I(AUTH_CACHE_MS, 500, 0, 10000, "ms",                                                                    \
       "how long a verified token or session is trusted without asking the store again, where its stamps do " \
       "not say that nothing has changed (another host); 0: always ask")                                      \

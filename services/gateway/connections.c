@@ -3,6 +3,7 @@
 #include "services/gateway/addresses.h"
 #include "services/gateway/gateway.h"
 #include "services/gateway/h2_guard.h"
+#include "services/gateway/proxied.h"
 #include "services/gateway/tcp.h"
 
 #include <h2o/http1.h>
@@ -28,10 +29,13 @@
 struct connection {
     h2o_linklist_t link;
     uv_tcp_t tcp;       /* its data is h2o's */
-    h2o_socket_t *sock; /* h2o's; valid while tcp is not closing */
+    h2o_socket_t *sock; /* h2o's; valid while tcp is not closing; NULL while the PROXY header has not come */
+    struct proxied *proxied;   /* waits for it; or NULL */
+    h2o_timeout_entry_t begin; /* then HTTP begins in the next turn of the loop */
     struct gateway_loop *loop;
-    struct sockaddr_in6 peer; /* or sockaddr_in */
-    int place;                /* of the peer in gateway->addresses, -1: not counted */
+    struct sockaddr_storage peer; /* or whom the PROXY header names, … */
+    socklen_t proxied_len;        /* … and then its size */
+    int place;                    /* of the peer in gateway->addresses, -1: not counted */
     struct timeval accepted_at;
     uint64_t accepted_ms;
     SSL_CTX *tls; /* h2o keeps a pointer to it until the first bytes come: a reload must not free it */
@@ -97,6 +101,8 @@ static void on_closed(uv_handle_t *handle)
     }
     atomic_fetch_sub_explicit(&gateway->held, connection->held, memory_order_relaxed);
     h2o_linklist_unlink(&connection->link);
+    proxied_free(connection->proxied);
+    h2o_timeout_unlink(&connection->begin);
     SSL_CTX_free(connection->tls);
     atomic_fetch_sub_explicit(&gateway->connections, 1, memory_order_relaxed);
     free(connection);
@@ -131,7 +137,13 @@ static void on_handshake(h2o_socket_t *sock, const char *err)
 static void start_handshake(struct connection *connection)
 {
     struct gateway_loop *loop = connection->loop;
+    connection->sock = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
+    if (connection->proxied_len > 0) {
+        h2o_socket_setpeername(connection->sock, (struct sockaddr *)&connection->peer,
+                               connection->proxied_len);
+    }
     connection->handshaking = true;
+    connection->accepted_ms = mirai_monotonic_ms();
     atomic_fetch_add_explicit(&loop->gateway->handshakes, 1, memory_order_relaxed);
     connection->tls = loop->accept.ssl_ctx;
     SSL_CTX_up_ref(connection->tls);
@@ -139,24 +151,70 @@ static void start_handshake(struct connection *connection)
     h2o_socket_ssl_handshake(connection->sock, connection->tls, NULL, on_handshake);
 }
 
+static void refuse(struct connection *connection, enum gateway_refusal refusal)
+{
+    mirai_counter_add(connection->loop->gateway->metrics.refused[refusal], 1);
+    if (uv_tcp_close_reset(&connection->tcp, on_closed) != 0) { /* leaves nothing behind in the kernel */
+        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    }
+}
+
+static enum gateway_refusal count_peer(struct connection *connection)
+{
+    connection->place = addresses_enter(connection->loop->gateway->addresses,
+                                        (const struct sockaddr *)&connection->peer, mirai_monotonic_ms());
+    return connection->place >= 0 ? GATEWAY_ADMITTED : GATEWAY_REFUSED_ADDRESS;
+}
+
 /* Whether there is room for one more. Those that have not shown who they are may take half of it. */
 static enum gateway_refusal admit(struct connection *connection, int open)
 {
     struct gateway *gateway = connection->loop->gateway;
-    int most = gateway->settings.connections_max, size = sizeof(connection->peer);
+    const struct gateway_settings *settings = &gateway->settings;
+    int size = sizeof(connection->peer);
     if (uv_accept((uv_stream_t *)&connection->loop->listener, (uv_stream_t *)&connection->tcp) != 0 ||
         uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&connection->peer, &size) != 0) {
         return GATEWAY_REFUSED_GONE;
     }
-    if (open >= most) {
+    if (open >= settings->connections_max) {
         return GATEWAY_REFUSED_FULL;
     }
-    if (atomic_load_explicit(&gateway->handshakes, memory_order_relaxed) >= (most + 1) / 2) {
+    if (atomic_load_explicit(&gateway->handshakes, memory_order_relaxed) >=
+        (settings->connections_max + 1) / 2) {
         return GATEWAY_REFUSED_HANDSHAKES;
     }
-    connection->place = addresses_enter(gateway->addresses, (const struct sockaddr *)&connection->peer,
-                                        connection->accepted_ms);
-    return connection->place >= 0 ? GATEWAY_ADMITTED : GATEWAY_REFUSED_ADDRESS;
+    struct address peer = address_of_socket((const struct sockaddr *)&connection->peer);
+    if (proxies_trust(&settings->proxies, &peer)) {
+        return GATEWAY_ADMITTED; /* brings many clients */
+    }
+    /* Anyone else could say whatever address. */
+    return settings->proxy_protocol ? GATEWAY_REFUSED_PROXY : count_peer(connection);
+}
+
+static void on_begin(h2o_timeout_entry_t *begin)
+{
+    start_handshake(H2O_STRUCT_FROM_MEMBER(struct connection, begin, begin));
+}
+
+static void on_proxied(void *data, const struct address *client)
+{
+    struct connection *connection = data;
+    struct gateway_loop *loop = connection->loop;
+    struct proxied *proxied = connection->proxied;
+    enum gateway_refusal refusal = client == NULL ? GATEWAY_REFUSED_PROXY : GATEWAY_ADMITTED;
+    connection->proxied = NULL;
+    if (client != NULL && address_known(client)) {
+        connection->proxied_len = address_to_socket(client, &connection->peer);
+        refusal = count_peer(connection);
+    }
+    if (refusal != GATEWAY_ADMITTED) {
+        refuse(connection, refusal);
+    } else {
+        /* Not within libuv's reading: it would go on, find nothing yet, and h2o takes a read of 0 bytes for the end. */
+        connection->begin.cb = on_begin;
+        h2o_timeout_link(loop->http.loop, &loop->http.zero_timeout, &connection->begin);
+    }
+    proxied_free(proxied);
 }
 
 void connections_accept(struct gateway_loop *loop)
@@ -166,21 +224,24 @@ void connections_accept(struct gateway_loop *loop)
     int open = atomic_fetch_add_explicit(&gateway->connections, 1, memory_order_relaxed);
     connection->loop = loop;
     connection->place = -1;
-    connection->accepted_ms = connection->moved_at_ms = mirai_monotonic_ms();
+    connection->moved_at_ms = mirai_monotonic_ms();
     connection->accepted_at = *h2o_get_timestamp(&loop->http, NULL, NULL);
     uv_tcp_init(&loop->uv, &connection->tcp);
     h2o_linklist_insert(&loop->connections, &connection->link);
     enum gateway_refusal refusal = admit(connection, open);
     if (refusal != GATEWAY_ADMITTED) {
-        mirai_counter_add(gateway->metrics.refused[refusal], 1);
-        if (uv_tcp_close_reset(&connection->tcp, on_closed) != 0) { /* leaves nothing behind in the kernel */
-            uv_close((uv_handle_t *)&connection->tcp, on_closed);
-        }
+        refuse(connection, refusal);
         return;
     }
     uv_tcp_nodelay(&connection->tcp, 1);
-    connection->sock = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
-    start_handshake(connection);
+    if (!gateway->settings.proxy_protocol) {
+        start_handshake(connection);
+        return;
+    }
+    connection->proxied = proxied_read(&connection->tcp, on_proxied, connection);
+    if (connection->proxied == NULL) {
+        refuse(connection, GATEWAY_REFUSED_GONE);
+    }
 }
 
 /* ------------------------------------------------------------------ looking at them */
@@ -376,6 +437,10 @@ void connections_sweep(struct gateway_loop *loop, bool closely)
         atomic_load_explicit(&loop->gateway->held, memory_order_relaxed) > loop->gateway->settings.held_max;
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
+        if (connection->sock == NULL &&
+            now - connection->moved_at_ms > loop->gateway->settings.request_timeout_ms) {
+            cut(connection); /* the PROXY header does not come */
+        }
         if (descriptor(connection) >= 0 && connection->sock != NULL) {
             bool flooded = connection->guard.verdict != H2_FINE &&
                            uv_now(&loop->uv) - connection->guard.ended_ms > FAREWELL_MS;

@@ -3,8 +3,6 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/redis.h"
 
-#include <arpa/inet.h>
-
 void exchange_unsettled(const struct exchange *exchange)
 {
     if (exchange->route != NULL && (exchange->route->flags & ROUTE_ACCESS) != 0) {
@@ -54,30 +52,28 @@ static void make_trace(struct exchange *exchange)
     exchange->context.traceparent = (struct mirai_str){exchange->traceparent, TRACEPARENT_LEN};
 }
 
-static void set_address(struct exchange *exchange)
+const struct address *exchange_peer(struct exchange *exchange)
 {
     struct sockaddr_storage address;
-    const void *bytes = NULL;
+    const struct proxies *proxies = &exchange->loop->gateway->settings.proxies;
     h2o_conn_t *conn = exchange->req->conn;
-    if (conn->callbacks->get_peername(conn, (struct sockaddr *)&address) == 0) {
-        return;
+    if (address_known(&exchange->peer) ||
+        conn->callbacks->get_peername(conn, (struct sockaddr *)&address) == 0) {
+        return &exchange->peer;
     }
-    if (address.ss_family == AF_INET) {
-        bytes = &((struct sockaddr_in *)&address)->sin_addr;
-    } else if (address.ss_family == AF_INET6) {
-        bytes = &((struct sockaddr_in6 *)&address)->sin6_addr;
+    exchange->peer = address_of_socket((struct sockaddr *)&address);
+    if (proxies->count > 0 && proxies_trust(proxies, &exchange->peer)) {
+        exchange->peer = proxies_client(proxies, &exchange->peer,
+                                        exchange_header_list(exchange, H2O_TOKEN_X_FORWARDED_FOR));
     }
-    if (bytes != NULL &&
-        inet_ntop(address.ss_family, bytes, exchange->address, sizeof(exchange->address)) != NULL) {
-        exchange->context.client_address = mirai_str(exchange->address);
-    }
+    address_print(&exchange->peer, exchange->address);
+    exchange->context.client_address = mirai_str(exchange->address);
+    return &exchange->peer;
 }
 
 struct mirai_str exchange_address(struct exchange *exchange)
 {
-    if (exchange->address[0] == '\0') {
-        set_address(exchange);
-    }
+    exchange_peer(exchange);
     return mirai_str(exchange->address);
 }
 
@@ -101,7 +97,7 @@ struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req)
     exchange->context.locale = language.len > 0 ? header_language(language, locale) : locale;
     make_trace(exchange);
     if (!exchange->is_head && !h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET"))) {
-        set_address(exchange); /* the audit log tells where changes came from */
+        exchange_peer(exchange); /* the audit log tells where changes came from */
     }
     atomic_fetch_add_explicit(&loop->gateway->requests, 1, memory_order_relaxed);
     return exchange;

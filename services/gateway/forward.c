@@ -1,5 +1,6 @@
 #include "libcommon/log.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/attempts.h"
 #include "services/gateway/identity/held.h"
 
 #include <stdalign.h>
@@ -57,6 +58,9 @@ static void on_reply(void *data, const struct mirai_rpc_reply *reply)
     struct exchange *exchange = exchange_called(data);
     const struct route *route = exchange->route;
     enum response_cache cache = RESPONSE_NO_STORE;
+    if (exchange->attempt != NULL) {
+        attempts_note(exchange, reply);
+    }
     if (reply->status != 0) {
         response_rpc_error(exchange, reply);
         return;

@@ -8,6 +8,7 @@
 #include "services/gateway/h2_frames.h"
 #include "services/gateway/headers.h"
 #include "services/gateway/problem.h"
+#include "services/gateway/proxies.h"
 #include "services/gateway/routes.h"
 #include "services/gateway/target.h"
 
@@ -45,6 +46,8 @@ struct gateway_settings {
     struct mirai_str locale; /* "ja" or "en" */
     struct mirai_str cookie; /* name of the session cookie */
     struct mirai_str hsts;   /* value of Strict-Transport-Security; empty: not sent */
+    struct proxies proxies;  /* that are trusted */
+    bool proxy_protocol;     /* connections come from them, with a PROXY header */
 };
 
 /* What becomes of a new connection. */
@@ -54,6 +57,7 @@ enum gateway_refusal {
     GATEWAY_REFUSED_FULL,       /* connections_max */
     GATEWAY_REFUSED_HANDSHAKES, /* too many have not finished theirs */
     GATEWAY_REFUSED_ADDRESS,    /* address_max, or it has flooded and comes back too fast */
+    GATEWAY_REFUSED_PROXY,      /* not from a trusted proxy, or without its PROXY header */
     GATEWAY_REFUSALS,
 };
 
@@ -155,19 +159,25 @@ struct exchange {
     bool access_vouched;        /* identity was asked for under access_stamp */
     unsigned access_generation; /* and under this generation */
     uint64_t access_stamp;
-    int64_t kept_id;     /* the answer may be kept as this object's, 0: it may not */
-    uint64_t kept_stamp; /* under this stamp */
+    unsigned retry_after_s;  /* of a refusal; 0: soon */
+    struct attempt *attempt; /* a login that is being tried (identity/attempts.h); NULL: none */
+    struct address peer;     /* of the client; unknown until exchange_peer() was called */
+    int64_t kept_id;         /* the answer may be kept as this object's, 0: it may not */
+    uint64_t kept_stamp;     /* under this stamp */
     struct target target;
     const struct mirai_str *path_values[ROUTE_PARAMS_MAX];
     unsigned char digest[32]; /* SHA-256 of secret */
     char traceparent[TRACEPARENT_LEN + 1];
-    char address[46]; /* of the client */
+    char address[ADDRESS_TEXT_MAX]; /* peer as text */
 };
 
 /* ------------------------------------------------------------------ exchange.c */
 
 /* Start to work on `req`. */
 struct exchange *exchange_new(struct gateway_loop *loop, h2o_req_t *req);
+
+/* Where the request came from, as trusted proxies tell it; from then on also in the context of calls. */
+const struct address *exchange_peer(struct exchange *exchange);
 
 /* Value of a request header, empty when absent; by_name for headers without an h2o token (lower case). */
 struct mirai_str exchange_header(const struct exchange *exchange, const h2o_token_t *token);

@@ -1,4 +1,6 @@
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/attempts.h"
+#include "services/gateway/throttle.h"
 
 static enum route_method method_of(const h2o_req_t *req)
 {
@@ -141,6 +143,11 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         exchange->route = route_match(&exchange->target, method_of(req), exchange->path_values, &allowed);
         err = exchange->route == NULL ? MIRAI_E_NOT_FOUND : check_form(exchange);
     }
+    bool anonymous = exchange->route == NULL || exchange->route->role == MIRAI_ROLE_NONE;
+    if (anonymous && !throttle_address(exchange, exchange->route != NULL ? throttle_rate_of(exchange->route)
+                                                                         : RATE_ANONYMOUS)) {
+        return 0;
+    }
     if (allowed != 0 && exchange->route == NULL) {
         response_not_allowed(exchange, allowed);
     } else if (err != 0) {
@@ -162,6 +169,10 @@ void handler_authorized(struct exchange *exchange)
     if ((route->flags & ROUTE_SLOW) != 0 &&
         mirai_rpc_client_connected(exchange->loop->clients[UPSTREAM_STORE])) {
         exchange->context.deadline_ms += 15 * exchange->loop->gateway->settings.rpc_deadline_ms;
+    }
+    if ((route->flags & ROUTE_TRIES_PASSWORD) != 0 && exchange->identity != NULL &&
+        !attempts_allow(exchange, exchange->context.principal.name)) {
+        return; /* a stolen session is no way to find out the password */
     }
     route->handle(exchange);
 }

@@ -4,9 +4,11 @@
 #include "proto/peers.h"
 #include "services/gateway/addresses.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/attempts.h"
 #include "services/gateway/identity/cors.h"
 #include "services/gateway/identity/directory.h"
 #include "services/gateway/identity/held.h"
+#include "services/gateway/throttle.h"
 
 #include <sodium.h>
 
@@ -81,7 +83,23 @@ static struct gateway_settings read_settings(void)
         .locale = mirai_str(mirai_config_str(MIRAI_CONFIG_LOCALE)),
         .cookie = make_cookie_name(),
         .hsts = make_hsts(),
+        .proxy_protocol = mirai_config_int(MIRAI_CONFIG_PROXY_PROTOCOL) != 0,
     };
+}
+
+static int read_proxies(void)
+{
+    struct mirai_str fault, list = mirai_str(mirai_config_str(MIRAI_CONFIG_TRUSTED_PROXIES));
+    int err = proxies_parse(list, &gateway.settings.proxies, &fault);
+    if (err != 0) {
+        mirai_log(ERROR, "MIRAI_TRUSTED_PROXIES: not an address or network in CIDR notation, or one too many",
+                  MIRAI_LOG_S("member", fault));
+    } else if (gateway.settings.proxy_protocol && gateway.settings.proxies.count == 0) {
+        mirai_log(ERROR,
+                  "MIRAI_PROXY_PROTOCOL is on, but MIRAI_TRUSTED_PROXIES is empty: nobody could connect");
+        err = MIRAI_E_INVALID;
+    }
+    return err;
 }
 
 /* h2o's own limits; the finer ones are handler.c's and connections.c's. */
@@ -109,12 +127,17 @@ static int start(struct mirai_runtime *runtime)
         mirai_log(ERROR, "the route table is broken");
         return MIRAI_E_INTERNAL;
     }
-    if (held_init() != 0) {
-        return MIRAI_E_INVALID;
+    int err = held_init() != 0 ? MIRAI_E_INVALID : read_proxies();
+    if (err == 0) {
+        err = throttle_init();
+    }
+    if (err != 0) {
+        return err;
     }
     cors_init(mirai_str(mirai_config_str(MIRAI_CONFIG_CORS_ORIGINS)));
     configure_http();
     traffic_init(&gateway);
+    attempts_init();
     openapi_init(gateway.settings.cookie);
     static_init();
     render_init();
@@ -127,7 +150,7 @@ static int start(struct mirai_runtime *runtime)
     if (gateway.tls == NULL) {
         return MIRAI_E_INVALID;
     }
-    int err = listener_start(&gateway);
+    err = listener_start(&gateway);
     if (err != 0) {
         tls_free(gateway.tls);
         return err;

@@ -260,6 +260,13 @@ bool response_etag_of(struct exchange *exchange, struct mirai_str etag, enum res
 
 /* ------------------------------------------------------------------ problems */
 
+static void put_retry_after(struct exchange *exchange)
+{
+    char *seconds = h2o_mem_alloc_pool(&exchange->req->pool, 12);
+    int len = snprintf(seconds, 12, "%u", exchange->retry_after_s > 0 ? exchange->retry_after_s : 1);
+    response_header(exchange, H2O_TOKEN_RETRY_AFTER, (struct mirai_str){seconds, (size_t)len});
+}
+
 void response_problem(struct exchange *exchange, enum problem problem, const char *detail,
                       struct mirai_str errors)
 {
@@ -273,7 +280,7 @@ void response_problem(struct exchange *exchange, enum problem problem, const cha
     if (status == 401) {
         PUT_TOKEN(req, H2O_TOKEN_WWW_AUTHENTICATE, "Bearer realm=\"mirai\"");
     } else if (status == 503 || status == 429) {
-        PUT_TOKEN(req, H2O_TOKEN_RETRY_AFTER, "1");
+        put_retry_after(exchange);
     }
     response_common_headers(exchange, RESPONSE_NO_STORE, false);
     response_send(exchange, status, exchange_keep(exchange, mirai_buf_str(json)));

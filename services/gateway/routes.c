@@ -51,8 +51,8 @@ const struct route routes[] = {
     R(DELETE, API "/bin/{id}",                             ADMIN,  article_purge,     204, 0)
     R(POST,   API "/imports",                              EDITOR, article_import,    200, 0)
 
-    R(GET,    API "/search",                               VIEWER, search_query,      200, 0)
-    R(GET,    API "/suggest",                              VIEWER, search_suggest,    200, 0)
+    R(GET,    API "/search",                               VIEWER, search_query,      200, ROUTE_SEARCHES)
+    R(GET,    API "/suggest",                              VIEWER, search_suggest,    200, ROUTE_SEARCHES)
     R(POST,   API "/index/rebuild",                        ADMIN,  search_reindex,    202, 0)
 
     R(GET,    API "/tags",                                 VIEWER, tag_list,          200, 0)
@@ -74,10 +74,10 @@ const struct route routes[] = {
     R(GET,    API "/users",                                ADMIN,  user_list,         200, 0)
     R(POST,   API "/users",                                ADMIN,  user_create,       201, ROUTE_ACCESS | ROUTE_SLOW)
     R(GET,    API "/users/me",                             VIEWER, user_self,         200, 0)
-    R(PUT,    API "/users/me/password",                    VIEWER, user_password,     204, ROUTE_ACCESS | ROUTE_SLOW)
-    R(POST,   API "/users/me/second-factor",               VIEWER, second_factor_begin,   201, ROUTE_ACCESS | ROUTE_SLOW)
+    R(PUT,    API "/users/me/password",                    VIEWER, user_password,     204, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD)
+    R(POST,   API "/users/me/second-factor",               VIEWER, second_factor_begin,   201, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD)
     R(PUT,    API "/users/me/second-factor",               VIEWER, second_factor_confirm, 200, ROUTE_ACCESS)
-    R(DELETE, API "/users/me/second-factor",               VIEWER, second_factor_end,     204, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_BODY)
+    R(DELETE, API "/users/me/second-factor",               VIEWER, second_factor_end,     204, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_BODY | ROUTE_TRIES_PASSWORD)
     R(GET,    API "/users/{id}",                           ADMIN,  user_get,          200, 0)
     R(PATCH,  API "/users/{id}",                           ADMIN,  user_patch,        200, ROUTE_ACCESS | ROUTE_SLOW)
     R(POST,   API "/users/{id}/hand-over",                 ADMIN,  user_hand_over,    200, ROUTE_ACCESS | ROUTE_SLOW)
@@ -92,7 +92,7 @@ const struct route routes[] = {
     H(DELETE, API "/users/{user_id}/sessions", ADMIN,  handle_session_end_all, RPC(session_end_all), 200, ROUTE_ACCESS, NULL)
     H(GET,    API "/session",   VIEWER, handle_session, RPC(user_self),  200, 0,
       "who is logged in, with the session's CSRF token")
-    H(POST,   API "/session",   NONE,   handle_login,  RPC(auth_login),  201, ROUTE_ACCESS | ROUTE_SLOW,
+    H(POST,   API "/session",   NONE,   handle_login,  RPC(auth_login),  201, ROUTE_ACCESS | ROUTE_SLOW | ROUTE_TRIES_PASSWORD,
       "log in with name and password: sets the session cookie")
     H(DELETE, API "/session",   VIEWER, handle_logout, RPC(auth_logout), 204, ROUTE_ACCESS,
       "end the session of the cookie or token")
@@ -109,8 +109,8 @@ const struct route routes[] = {
     R(POST,   API "/backups/verify",                       ADMIN,  backup_verify,     200, ROUTE_SLOW)
 
     H(GET,    API "/openapi.json", NONE, handle_openapi, NO_RPC, 200, 0, "this document")
-    H(GET,    "/health",           NONE, handle_health,  NO_RPC, 200, 0, "the gateway runs")
-    H(GET,    "/ready",            NONE, handle_ready,   NO_RPC, 200, 0, "the gateway and the daemons it needs serve")
+    H(GET,    "/health",           NONE, handle_health,  NO_RPC, 200, ROUTE_PROBE, "the gateway runs")
+    H(GET,    "/ready",            NONE, handle_ready,   NO_RPC, 200, ROUTE_PROBE, "the gateway and the daemons it needs serve")
     H(GET,    "/",                 NONE, handle_page,    NO_RPC, 200, ROUTE_HIDDEN, NULL)
     H(GET,    "/assets/{name}",    NONE, handle_page,    NO_RPC, 200, ROUTE_HIDDEN, NULL)
 };

@@ -31,6 +31,10 @@ enum route_flag {
     ROUTE_HIDDEN = 256,      /* not part of the API's description */
     ROUTE_KEPT = 512,        /* the answer may be given again while the store's stamp of {id} stands */
     ROUTE_BODY = 1024,       /* a DELETE whose parameters are a JSON body: secrets do not belong into a URL */
+    /* Its class of rate limits (throttle.h), where method and role do not say it. */
+    ROUTE_SEARCHES = 1 << 16,
+    ROUTE_PROBE = 1 << 18,
+    ROUTE_TRIES_PASSWORD = 1 << 17, /* and failures slow down further ones */
 };
 
 struct route {

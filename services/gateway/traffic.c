@@ -91,6 +91,7 @@ static const char *const refusals[GATEWAY_REFUSALS] = {
     [GATEWAY_REFUSED_FULL] = "full",
     [GATEWAY_REFUSED_HANDSHAKES] = "handshakes",
     [GATEWAY_REFUSED_ADDRESS] = "address",
+    [GATEWAY_REFUSED_PROXY] = "proxy",
 };
 
 void traffic_init(struct gateway *gateway)
@@ -122,8 +123,9 @@ void traffic_init(struct gateway *gateway)
 
 /* ------------------------------------------------------------------ answers */
 
-static void log_answer(const struct exchange *exchange, int status, size_t bytes, uint64_t us)
+static void log_answer(struct exchange *exchange, int status, size_t bytes, uint64_t us)
 {
+    exchange_peer(exchange);
     const struct mirai_log_field fields[] = {
         MIRAI_LOG_S("request_id", exchange_id(exchange)),
         MIRAI_LOG_S("method", ((struct mirai_str){exchange->req->method.base, exchange->req->method.len})),
@@ -132,6 +134,7 @@ static void log_answer(const struct exchange *exchange, int status, size_t bytes
         MIRAI_LOG_I("bytes", (int64_t)bytes),
         MIRAI_LOG_D("ms", (double)us / 1000),
         MIRAI_LOG_I("user_id", exchange->context.principal.user_id),
+        MIRAI_LOG_S("address", exchange->context.client_address),
         {.key = NULL},
     };
     mirai_log_write(status >= 500  ? MIRAI_LOG_WARNING

@@ -6,6 +6,7 @@
 #include "services/gateway/identity/csrf.h"
 #include "services/gateway/identity/held.h"
 #include "services/gateway/notes.h"
+#include "services/gateway/throttle.h"
 
 #include <openssl/crypto.h>
 #include <sodium.h>
@@ -124,6 +125,19 @@ static struct identity *cache_find(struct gateway_loop *loop, const unsigned cha
     return entry->identity;
 }
 
+/* Whether the store has known the secret lately. Who tries secrets at random has used up what the address may ask the
+ * store; others at the same address go on. */
+static bool was_known(const struct exchange *exchange)
+{
+    const struct auth_entry *set = exchange->loop->auth->entries[exchange->digest[0] % SETS];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].identity != NULL && memcmp(set[i].digest, exchange->digest, sizeof(set[i].digest)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_search(const struct route *route)
 {
     return route->method == ROUTE_GET && route->rpc >= (int)MIRAI_METHOD_ID_search_query &&
@@ -200,7 +214,9 @@ const unsigned char *auth_rights(const struct exchange *exchange)
 
 static void refuse(struct exchange *exchange, enum problem problem)
 {
-    response_problem(exchange, problem, NULL, (struct mirai_str){0});
+    if (problem != PROBLEM_UNAUTHENTICATED || throttle_address(exchange, RATE_UNAUTHENTICATED)) {
+        response_problem(exchange, problem, NULL, (struct mirai_str){0});
+    }
 }
 
 static void accept_identity(struct exchange *exchange, struct identity *identity)
@@ -209,6 +225,9 @@ static void accept_identity(struct exchange *exchange, struct identity *identity
     exchange->identity = identity;
     exchange->context.principal = identity->principal;
     exchange->by_session = identity->session;
+    if (!throttle_account(exchange)) {
+        return;
+    }
     if (identity->principal.role < exchange->route->role) {
         note_denial(exchange, NULL, "forbidden");
         refuse(exchange, PROBLEM_FORBIDDEN);
@@ -392,7 +411,7 @@ void auth_check(struct exchange *exchange)
     }
     if (identity != NULL) {
         accept_identity(exchange, identity);
-    } else {
+    } else if (was_known(exchange) || throttle_address_left(exchange, RATE_UNAUTHENTICATED)) {
         ask_store(exchange);
     }
 }

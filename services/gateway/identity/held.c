@@ -4,6 +4,7 @@
 #include "libcommon/config.h"
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/gateway/identity/attempts.h"
 #include "services/gateway/identity/held_record.h"
 #include "services/gateway/identity/redis.h"
 #include "services/gateway/identity/stream.h"
@@ -229,6 +230,7 @@ static int64_t idle_ms(int64_t expires_at)
 
 static void fail(struct exchange *exchange, int status)
 {
+    attempts_note_outcome(exchange, ATTEMPT_OPEN); /* no password was looked at */
     response_fault(exchange, status == MIRAI_E_CANCELLED ? MIRAI_E_UNAVAILABLE : status, NULL);
 }
 
@@ -731,6 +733,7 @@ static void on_method(void *data, const struct mirai_rpc_reply *reply)
 {
     struct exchange *exchange = exchange_called(data);
     struct held_state *state = exchange->state;
+    attempts_note(exchange, reply);
     if (reply->status != 0) {
         response_rpc_error(exchange, reply);
         return;

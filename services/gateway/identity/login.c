@@ -1,5 +1,6 @@
 #include "libcommon/time.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/attempts.h"
 #include "services/gateway/identity/directory.h"
 #include "services/gateway/notes.h"
 
@@ -102,6 +103,7 @@ static void login_failed(struct login *login)
 /* The store has decided. */
 static void login_replied(struct login *login, const struct mirai_rpc_reply *reply)
 {
+    attempts_note(login->exchange, reply);
     if (reply->status == 0) {
         forget_secrets(login);
         answer(login, reply);
@@ -116,6 +118,8 @@ static void login_replied(struct login *login, const struct mirai_rpc_reply *rep
 /* The gateway has decided. */
 static void login_refused(struct login *login, enum problem problem)
 {
+    attempts_note_outcome(login->exchange,
+                          problem == PROBLEM_UNAUTHENTICATED ? ATTEMPT_FAILED : ATTEMPT_OPEN);
     login->problem = problem;
     login_failed(login);
 }
@@ -331,5 +335,7 @@ void handle_login(struct exchange *exchange)
         response_fault(exchange, err, &faults);
         return;
     }
-    login_begun(login);
+    if (attempts_allow(exchange, login->given.name)) {
+        login_begun(login);
+    }
 }
