@@ -14,10 +14,11 @@
  * link of its own: a link that was bound as someone is never used for anything else. Events only note what has
  * happened; advance() alone, from a timer, begins, ends and hands over, so nothing is called from within a call. */
 
-#define QUEUE_FACTOR   8      /* as many wait as are at work */
-#define BACKOFF_MS     1000   /* after the first failure of a server; doubled with each */
-#define BACKOFF_MAX    5      /* doublings */
-#define SERVICE_AGE_MS 300000 /* then the service link is made anew, with the first server that can be used */
+#define QUEUE_FACTOR    8      /* as many wait as are at work */
+#define BACKOFF_MS      1000   /* after the first failure of a server; doubled with each */
+#define BACKOFF_MAX     3      /* doublings; */
+#define BACKOFF_REFUSED 5      /* at once this many when the service account is refused: it may get locked */
+#define SERVICE_AGE_MS  300000 /* then the service link is made anew, with the first server that can be used */
 
 struct server_state {
     uint64_t dead_until_ms;
@@ -169,7 +170,8 @@ static void close_service(struct directory *directory)
 static void note_failure(struct directory *directory, size_t server, bool refused, const char *reason)
 {
     struct server_state *state = &directory->servers[server];
-    unsigned doublings = refused || state->failures > BACKOFF_MAX ? BACKOFF_MAX : state->failures;
+    unsigned most = refused ? BACKOFF_REFUSED : BACKOFF_MAX;
+    unsigned doublings = refused || state->failures > most ? most : state->failures;
     uint64_t pause_ms = (uint64_t)BACKOFF_MS << doublings;
     state->failures++;
     state->dead_until_ms = mirai_monotonic_ms() + pause_ms;
