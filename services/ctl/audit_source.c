@@ -82,19 +82,14 @@ static bool read_message(const struct mirai_message *message, struct mirai_str j
     return err == 0;
 }
 
-/* Each line of a file, without its end and cut at LINE_MAX_. CTL_OK, or what was reported. */
-static int each_line(struct ctl *ctl, const char *path,
-                     bool (*each)(void *data, struct mirai_str line, int64_t number), void *data)
+typedef bool (*line_fn)(void *data, struct mirai_str line, int64_t number);
+
+/* Each line, without its end and cut at LINE_MAX_, until `each` wants no more. 0 or an errno. */
+static int read_lines(FILE *file, line_fn each, void *data)
 {
-    char *line = malloc(LINE_MAX_);
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    char *line = mirai_alloc(LINE_MAX_);
     int64_t number = 0;
-    bool go_on = true;
-    if (file == NULL || line == NULL) {
-        free(line);
-        return ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(errno));
-    }
-    bool whole = true; /* the last piece ended its line */
+    bool go_on = true, whole = true; /* the last piece ended its line */
     while (go_on && fgets(line, LINE_MAX_, file) != NULL) {
         size_t len = strlen(line);
         bool starts = whole;
@@ -104,13 +99,25 @@ static int each_line(struct ctl *ctl, const char *path,
             go_on = each(data, (struct mirai_str){line, len}, ++number);
         }
     }
-    bool failed = ferror(file) != 0;
-    int reason = errno;
-    if (file != stdin) {
-        fclose(file);
-    }
+    int reason = ferror(file) != 0 ? errno : 0;
     free(line);
-    return failed ? ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(reason)) : CTL_OK;
+    return reason;
+}
+
+/* Each line of a file; "-": of standard input. CTL_OK, or what was reported. */
+static int each_line(struct ctl *ctl, const char *path, line_fn each, void *data)
+{
+    int reason = 0;
+    if (strcmp(path, "-") == 0) {
+        reason = read_lines(stdin, each, data);
+    } else {
+        FILE *file = fopen(path, "re");
+        reason = file != NULL ? read_lines(file, each, data) : errno;
+        if (file != NULL) {
+            fclose(file);
+        }
+    }
+    return reason != 0 ? ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(reason)) : CTL_OK;
 }
 
 struct reading {

@@ -108,7 +108,8 @@ static void test_key_files(void **state)
 {
     struct mirai_sealed_keys keys;
     (void)state;
-    static const char *const bad[] = {"", "\n", "abc", KEY_A "0", KEY_A "\n\n", KEY_A "\nx", "x" KEY_A};
+    static const char *const bad[] = {"",         "\n", "abc", (KEY_A "0"), (KEY_A "\n\n"), (KEY_A "\nx"),
+                                      ("x" KEY_A)};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         write_file(bad[i], 0600);
         assert_non_null(mirai_sealed_keys_read(path, &keys));
