@@ -2,224 +2,124 @@
 
 #include "libcommon/log.h"
 #include "libcommon/rpc_internal.h"
-#include "libcommon/time.h"
 
-#include <nng/protocol/pubsub0/pub.h>
 #include <stdlib.h>
 
-#define QUEUE_MAX 128  /* messages for one slow subscriber; then it loses some */
-#define CHECK_MS  1000 /* between looks at the listener */
+#define QUEUE_MAX   (1u << 20) /* bytes of messages on their way to the loop */
+#define SOCKETS_MAX 2
 
 /* ------------------------------------------------------------------ publisher */
 
+/* Served on a loop; messages come from any thread. */
 struct mirai_publisher {
     const struct mirai_rpc_security *security;
-    nng_socket nng;
-    nng_listener listener;
-    char *url;
-    struct remote *remote; /* NULL: nobody listens for other hosts */
-    uv_mutex_t lock;       /* guards what follows and the listener */
-    uint64_t checked_ms;
-    bool listening;
-};
-
-/* On a thread of nng, before the subscriber takes part. */
-static void on_subscriber(nng_pipe pipe, nng_pipe_ev event, void *data)
-{
-    const struct mirai_publisher *publisher = data;
-    uint64_t uid;
-    (void)event;
-    if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) != 0 ||
-        mirai_peers_of_uid(publisher->security->peers, (uid_t)uid) == MIRAI_PEERS_NONE) {
-        nng_pipe_close(pipe);
-    }
-}
-
-/* Accepts that ended with an error, as nng's statistics have it. */
-static uint64_t listener_faults(nng_listener listener)
-{
-    nng_stat *stats;
-    uint64_t faults = 0;
-    if (nng_stats_get(&stats) != 0) {
-        return 0;
-    }
-    nng_stat *own = nng_stat_find_listener(stats, listener);
-    nng_stat *other = own != NULL ? nng_stat_find(own, "other") : NULL;
-    if (other != NULL) {
-        faults = nng_stat_value(other);
-    }
-    nng_stats_free(stats);
-    return faults;
-}
-
-/* A listener of nng 1.5.2 accepts no one any more after a peer has left during the greeting (EPIPE becomes
- * NNG_ECLOSED; mended in 1.6). Listening anew cuts the subscribers off, who come back and pull. */
-static void check_listener(struct mirai_publisher *publisher)
-{
-    uint64_t now_ms = mirai_monotonic_ms();
-    uv_mutex_lock(&publisher->lock);
-    if (now_ms - publisher->checked_ms >= CHECK_MS) {
-        publisher->checked_ms = now_ms;
-        if (publisher->listening && listener_faults(publisher->listener) > 0) {
-            nng_listener_close(publisher->listener);
-            publisher->listening = false;
-        }
-        publisher->listening =
-            publisher->listening || rpc_listen(publisher->nng, publisher->url, &publisher->listener) == 0;
-    }
-    uv_mutex_unlock(&publisher->lock);
-}
-
-struct mirai_publisher *mirai_publisher_new(const char *url, const struct mirai_rpc_security *security)
-{
-    struct mirai_publisher *publisher = mirai_alloc(sizeof(*publisher));
-    int err = nng_pub0_open(&publisher->nng);
-    publisher->security = security;
-    if (err == 0 && security != NULL && security->peers != NULL) {
-        err = nng_pipe_notify(publisher->nng, NNG_PIPE_EV_ADD_PRE, on_subscriber, publisher);
-    }
-    if (err == 0) {
-        nng_socket_set_int(publisher->nng, NNG_OPT_SENDBUF, QUEUE_MAX);
-        err = rpc_listen(publisher->nng, url, &publisher->listener);
-        if (err != 0) {
-            nng_close(publisher->nng);
-        }
-    }
-    if (err != 0) {
-        mirai_log(ERROR, "cannot publish", MIRAI_LOG_Z("url", url), MIRAI_LOG_Z("reason", nng_strerror(err)));
-        free(publisher);
-        return NULL;
-    }
-    uv_mutex_init(&publisher->lock);
-    publisher->url = mirai_str_dup(mirai_str(url));
-    publisher->listening = true;
-    return publisher;
-}
-
-/* ------------------------------------------------------------------ other hosts */
-
-#define REMOTE_QUEUE_MAX (1u << 20) /* bytes of messages on their way to the loop */
-
-/* Subscribers over TLS, served on a loop; messages come from any thread. */
-struct remote {
-    struct rpc_socket socket;
+    uv_loop_t *loop;
+    struct rpc_socket sockets[SOCKETS_MAX];
+    size_t sockets_len;
     uv_async_t wake;
     uv_mutex_t lock; /* guards `queue`: lengths of 32 bits and messages */
     struct mirai_buf queue;
-    int open_parts;
+    size_t open_parts; /* sockets and wake */
 };
 
-static void remote_part_closed(struct remote *remote)
+static void publisher_part_closed(void *data)
 {
-    if (--remote->open_parts == 0) {
-        uv_mutex_destroy(&remote->lock);
-        mirai_buf_free(&remote->queue);
-        free(remote);
+    struct mirai_publisher *publisher = data;
+    if (--publisher->open_parts == 0) {
+        uv_mutex_destroy(&publisher->lock);
+        mirai_buf_free(&publisher->queue);
+        free(publisher);
     }
 }
 
-static void on_remote_closed(void *data)
+static void on_wake_closed(uv_handle_t *wake)
 {
-    remote_part_closed(data);
+    publisher_part_closed(wake->data);
 }
 
-static void on_wake_closed(uv_handle_t *handle)
-{
-    remote_part_closed(handle->data);
-}
-
-static void on_remote_pipe(void *data, uint32_t pipe, bool connected)
+static void on_subscriber(void *data, uint32_t pipe, bool connected)
 {
     (void)data;
     (void)pipe;
     (void)connected;
 }
 
-static const struct rpc_socket_events remote_events = {.pipe = on_remote_pipe, .closed = on_remote_closed};
+static const struct rpc_socket_events publisher_events = {.pipe = on_subscriber,
+                                                          .closed = publisher_part_closed};
+
+static void broadcast(const struct mirai_publisher *publisher, struct mirai_str message)
+{
+    for (size_t i = 0; i < publisher->sockets_len; i++) {
+        if (!publisher->sockets[i].closing) {
+            rpc_ipc_broadcast(publisher->sockets[i].ipc, message);
+        }
+    }
+}
 
 static void on_wake(uv_async_t *wake)
 {
-    struct remote *remote = wake->data;
-    struct mirai_buf queue;
-    uv_mutex_lock(&remote->lock);
-    queue = remote->queue;
-    remote->queue = (struct mirai_buf){0};
-    uv_mutex_unlock(&remote->lock);
-    for (size_t at = 0; at < queue.len && !remote->socket.closing;) {
+    struct mirai_publisher *publisher = wake->data;
+    uv_mutex_lock(&publisher->lock);
+    struct mirai_buf queue = publisher->queue;
+    publisher->queue = (struct mirai_buf){0};
+    uv_mutex_unlock(&publisher->lock);
+    for (size_t at = 0; at < queue.len;) {
         uint32_t len;
         memcpy(&len, queue.data + at, sizeof(len));
-        rpc_ipc_broadcast(remote->socket.ipc, (struct mirai_str){queue.data + at + sizeof(len), len});
-        at += sizeof(len) + len;
+        at += sizeof(len);
+        broadcast(publisher, (struct mirai_str){queue.data + at, len});
+        at += len;
     }
     mirai_buf_free(&queue);
 }
 
-static void publish_remote(struct remote *remote, struct mirai_str message)
+struct mirai_publisher *mirai_publisher_new(uv_loop_t *loop, const struct mirai_rpc_security *security)
 {
-    uint32_t len = (uint32_t)message.len;
-    uv_mutex_lock(&remote->lock);
-    if (remote->queue.len + len < REMOTE_QUEUE_MAX) { /* a lost hint is allowed */
-        mirai_buf_append(&remote->queue, &len, sizeof(len));
-        mirai_buf_append_str(&remote->queue, message);
-    }
-    uv_mutex_unlock(&remote->lock);
-    uv_async_send(&remote->wake);
+    struct mirai_publisher *publisher = mirai_alloc(sizeof(*publisher));
+    publisher->security = security;
+    publisher->loop = loop;
+    publisher->open_parts = 1;
+    uv_mutex_init(&publisher->lock);
+    uv_async_init(loop, &publisher->wake, on_wake);
+    publisher->wake.data = publisher;
+    return publisher;
 }
 
-static void close_remote(struct remote *remote)
+int mirai_publisher_listen(struct mirai_publisher *publisher, const char *url)
 {
-    if (rpc_socket_is_open(&remote->socket)) {
-        rpc_socket_close(&remote->socket);
-    } else {
-        remote_part_closed(remote);
+    if (publisher->sockets_len == SOCKETS_MAX) {
+        return MIRAI_E_CONFLICT;
     }
-    uv_close((uv_handle_t *)&remote->wake, on_wake_closed);
-}
-
-int mirai_publisher_listen(struct mirai_publisher *publisher, uv_loop_t *loop, const char *url)
-{
-    struct remote *remote = mirai_alloc(sizeof(*remote));
-    uv_mutex_init(&remote->lock);
-    uv_async_init(loop, &remote->wake, on_wake);
-    remote->wake.data = remote;
-    remote->open_parts = 2;
-    int err = rpc_socket_listen(&remote->socket, loop, RPC_PROTOCOL_PUB, url,
-                                (struct rpc_guard){.security = publisher->security}, &remote_events, remote);
-    if (err != 0) {
-        close_remote(remote);
-        return err;
+    struct rpc_socket *socket = &publisher->sockets[publisher->sockets_len];
+    int err =
+        rpc_socket_listen(socket, publisher->loop, RPC_PROTOCOL_PUB, url,
+                          (struct rpc_guard){.security = publisher->security}, &publisher_events, publisher);
+    if (rpc_socket_is_open(
+            socket)) { /* it may be open although it does not listen: then it is closed with all */
+        publisher->sockets_len++;
+        publisher->open_parts++;
     }
-    publisher->remote = remote;
-    return 0;
+    return err;
 }
-
-/* ------------------------------------------------------------------ publishing */
 
 void mirai_publish(struct mirai_publisher *publisher, struct mirai_str message)
 {
-    nng_msg *msg;
-    check_listener(publisher);
-    if (publisher->remote != NULL) {
-        publish_remote(publisher->remote, message);
+    uint32_t len = (uint32_t)message.len;
+    uv_mutex_lock(&publisher->lock);
+    if (publisher->queue.len + sizeof(len) + len <= QUEUE_MAX) { /* a lost hint is allowed */
+        mirai_buf_append(&publisher->queue, &len, sizeof(len));
+        mirai_buf_append_str(&publisher->queue, message);
     }
-    if (nng_msg_alloc(&msg, 0) != 0) {
-        return; /* a lost hint is allowed */
-    }
-    if (nng_msg_append(msg, message.data, message.len) != 0 ||
-        nng_sendmsg(publisher->nng, msg, NNG_FLAG_NONBLOCK) != 0) {
-        nng_msg_free(msg);
-    }
+    uv_mutex_unlock(&publisher->lock);
+    uv_async_send(&publisher->wake);
 }
 
 void mirai_publisher_free(struct mirai_publisher *publisher)
 {
-    nng_close(publisher->nng);
-    if (publisher->remote != NULL) {
-        close_remote(publisher->remote);
+    for (size_t i = 0; i < publisher->sockets_len; i++) {
+        rpc_socket_close(&publisher->sockets[i]);
     }
-    uv_mutex_destroy(&publisher->lock);
-    free(publisher->url);
-    free(publisher);
+    uv_close((uv_handle_t *)&publisher->wake, on_wake_closed);
 }
 
 /* ------------------------------------------------------------------ subscriber */

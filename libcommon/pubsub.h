@@ -1,4 +1,4 @@
-/* Hints from one daemon to many (nng PUB/SUB): "something changed"; may be lost, so whoever needs all pulls. */
+/* Hints from one daemon to many (nng's PUB/SUB protocol): "something changed"; may be lost, so whoever needs all pulls. */
 #ifndef MIRAI_PUBSUB_H
 #define MIRAI_PUBSUB_H
 
@@ -8,14 +8,14 @@
 #include <uv.h>
 
 struct mirai_publisher;
-/* Listen at `url` ("ipc:///run/mirai/knowledge-store@1.pub") for those that `security` knows (NULL: everyone).
- * NULL with the reason logged. */
-struct mirai_publisher *mirai_publisher_new(const char *url, const struct mirai_rpc_security *security);
-/* Listen at a "tls+tcp://" URL too, once, on this loop. 0, or an error with its reason logged. */
-int mirai_publisher_listen(struct mirai_publisher *publisher, uv_loop_t *loop, const char *url);
+/* For those that `security` knows (NULL: everyone). Loop thread. */
+struct mirai_publisher *mirai_publisher_new(uv_loop_t *loop, const struct mirai_rpc_security *security);
+/* Listen at `url` ("ipc:///run/mirai/knowledge-store@1.pub", "tls+tcp://…"), at most two. 0, or an error with its
+ * reason logged; then the publisher can only be freed. Loop thread. */
+int mirai_publisher_listen(struct mirai_publisher *publisher, const char *url);
 /* Never blocks; slow subscribers lose messages. Any thread. */
 void mirai_publish(struct mirai_publisher *publisher, struct mirai_str message);
-/* After mirai_publisher_listen: on the loop's thread; the loop then runs its close callbacks. */
+/* No thread publishes any more. Loop thread; its memory goes when the loop has run the close callbacks. */
 void mirai_publisher_free(struct mirai_publisher *publisher);
 
 struct mirai_subscriber;

@@ -207,10 +207,6 @@ void rpc_socket_drop(struct rpc_socket *socket, uint32_t pipe);
 void rpc_socket_close(struct rpc_socket *socket);
 bool rpc_socket_is_open(const struct rpc_socket *socket);
 
-/* Listen with a socket of libnng at `url`; the file of an ipc socket is closed to others before it accepts. 0
- * or an nng error. */
-int rpc_listen(nng_socket nng, const char *url, nng_listener *listener);
-
 /* rpc_ipc.c: the same verbs for ipc:// and tls+tcp:// URLs. open: 0 or a libuv error, after which it is to be
  * closed all the same. */
 bool rpc_ipc_speaks(const char *url);

@@ -196,25 +196,6 @@ void rpc_socket_close(struct rpc_socket *socket)
 
 /* ------------------------------------------------------------------ URLs */
 
-int rpc_listen(nng_socket nng, const char *url, nng_listener *listener)
-{
-    int err = nng_listener_create(listener, nng, url);
-    if (err != 0) {
-        return err;
-    }
-    if (strncmp(url, "ipc:", 4) == 0) {
-        /* nng sets the mode between bind(2) and listen(2). */
-        err = nng_listener_set_int(*listener, NNG_OPT_IPC_PERMISSIONS, 0660);
-    }
-    if (err == 0) {
-        err = nng_listener_start(*listener, 0);
-    }
-    if (err != 0) {
-        nng_listener_close(*listener);
-    }
-    return err;
-}
-
 static int open_nng(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_protocol protocol,
                     const struct rpc_socket_events *events, void *data)
 {
@@ -275,7 +256,7 @@ int rpc_socket_listen(struct rpc_socket *socket, uv_loop_t *loop, enum rpc_proto
         return failed("cannot listen for calls", url, "only ipc:// and tls+tcp:// say who connects");
     }
     int err = open_nng(socket, loop, protocol, events, data);
-    if (err == 0 && (err = rpc_listen(socket->nng, url, &(nng_listener){0})) != 0) {
+    if (err == 0 && (err = nng_listen(socket->nng, url, NULL, 0)) != 0) {
         return failed("cannot listen for calls", url, nng_strerror(err));
     }
     return err;

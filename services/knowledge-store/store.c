@@ -435,11 +435,11 @@ static void make_gauges(struct store *store)
 static struct mirai_publisher *open_publisher(struct store *store, const char *url)
 {
     const char *remote = mirai_config_str(MIRAI_CONFIG_FEED_LISTEN);
-    struct mirai_publisher *publisher = mirai_publisher_new(url, mirai_service_security());
-    if (publisher != NULL && remote[0] != '\0' &&
-        mirai_publisher_listen(publisher, store->loop, remote) != 0) {
+    struct mirai_publisher *publisher = mirai_publisher_new(store->loop, mirai_service_security());
+    if (mirai_publisher_listen(publisher, url) != 0 ||
+        (remote[0] != '\0' && mirai_publisher_listen(publisher, remote) != 0)) {
         mirai_publisher_free(publisher);
-        publisher = NULL;
+        return NULL;
     }
     return publisher;
 }
