@@ -56,7 +56,7 @@ class Documents(unittest.TestCase):
 
     def test_variables_exist(self):
         shown = json.loads(output("miraictl", "config", "show", "--json"))
-        secrets = ("MIRAI_TOKEN", "MIRAI_METRICS_TOKEN", "MIRAI_LDAP_BIND_PASSWORD", "MIRAI_AUDIT_KEY")
+        secrets = ("MIRAI_TOKEN", "MIRAI_METRICS_TOKEN", "MIRAI_LDAP_BIND_PASSWORD", "MIRAI_AUDIT_KEY", "MIRAI_SESSION_URL", "MIRAI_SESSION_KEY")
         names = set(shown) | {f"{name}_FILE" for name in secrets}
         for path in (ROOT / "tests").rglob("*.py"):  # what the tests themselves read
             names |= set(re.findall(r'environ\.get\("(MIRAI_[A-Z_]+)"', path.read_text()))
