@@ -154,6 +154,7 @@ struct exchange {
     struct mirai_str secret;      /* the client's token */
     bool by_cookie;               /* the token came from the session cookie */
     bool by_session;              /* the token is a session's, not an API token */
+    bool password_checked;        /* the directory has found the password in the body good */
     bool is_head;
     bool answered;
     bool access_vouched;        /* identity was asked for under access_stamp */
@@ -287,6 +288,8 @@ void handle_rpc(struct exchange *exchange); /* forward.c */
 /* The params of a call from path, query, headers and JSON body, encoded into loop->params. 0, or an error
  * that was answered. */
 int forward_params(struct exchange *exchange, const struct mirai_message *message);
+/* The second half of handle_rpc: nothing stands in the way of the call any more. */
+void forward_call(struct exchange *exchange);
 void handle_login(struct exchange *exchange);   /* identity/login.c */
 void handle_session(struct exchange *exchange); /* identity/session.c */
 void handle_session_list(struct exchange *exchange);

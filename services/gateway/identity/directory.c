@@ -482,7 +482,7 @@ static void on_person(void *data, const struct ldap_link_answer *answer)
     } else if (answer->count == 1) {
         job->found = read_person(job, answer->entries);
     }
-    if (!job->lookup) {
+    if (job->password != NULL) {
         try_password(job);
     } else if (!job->found) {
         finish(job, DIRECTORY_UNKNOWN);
@@ -673,6 +673,21 @@ struct directory_job *directory_lookup(struct directory *directory, struct mirai
     struct directory_job *job = add_job(directory, dn, callback, data);
     job->lookup = true;
     job->account = mirai_str_dup(name);
+    return job;
+}
+
+struct directory_job *directory_check(struct directory *directory, struct mirai_str dn, struct mirai_str name,
+                                      struct mirai_str password, directory_cb callback, void *data)
+{
+    struct directory_job *job = directory_lookup(directory, dn, name, callback, data);
+    job->password = mirai_str_dup(password);
+    job->password_len = password.len;
+    if (password.len == 0) {
+        finish(job,
+               DIRECTORY_BAD_PASSWORD); /* a bind without a password succeeds for anyone (RFC 4513 §5.1.2) */
+    } else if (dn.len == 0 || memchr(dn.data, '\0', dn.len) != NULL) {
+        finish(job, DIRECTORY_UNKNOWN);
+    }
     return job;
 }
 
