@@ -3,9 +3,11 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/redis.h"
 
+/* Only who is known changes anyone's access. If anybody could void what is kept, nobody could search while the store is
+ * away; the session that a login ends is one of the client's own. */
 void exchange_unsettled(const struct exchange *exchange)
 {
-    if (exchange->route != NULL && (exchange->route->flags & ROUTE_ACCESS) != 0) {
+    if (exchange->identity != NULL && (exchange->route->flags & ROUTE_ACCESS) != 0) {
         auth_changed(exchange->loop->gateway);
     }
 }
