@@ -309,6 +309,22 @@ class TestWays(DirectoryCase):
                 self.refused(stack, "ana", "the password of ana")
 
 
+class TestSizes(DirectoryCase):
+    def test_an_entry_of_monstrous_size_harms_no_one_else(self):
+        """Whoever may fill their own entry, or has got into thousands of groups, stops nobody else from logging in."""
+        with Slapd() as directory:
+            for name, value in (("many", "m{:05d}@kb.test"), ("long", "l{:05d}@" + 120 * "x" + ".kb.test")):
+                dn = directory.add_person(name)
+                mails = "".join(f"mail: {value.format(number)}\n" for number in range(9000))
+                directory.modify(f"dn: {dn}\nchangetype: modify\nadd: mail\n{mails}")
+            directory.add_person("ana")
+            with gateway_of(directory, MIRAI_LDAP_VIEWER_GROUPS="*", MIRAI_GATEWAY_THREADS=1) as stack:
+                self.login(stack, "ana", "the password of ana")
+                for name in ("many", "long", "many"):
+                    self.refused(stack, name, f"the password of {name}")
+                    self.login(stack, "ana", "the password of ana")
+
+
 # ---------------------------------------------------------------- Active Directory
 
 @unittest.skipIf(samba.why_not(), f"no domain controller: {samba.why_not()}")

@@ -470,8 +470,17 @@ static void on_person(void *data, const struct ldap_link_answer *answer)
 {
     struct directory_job *job = data;
     bool gone = job->lookup && answer->code == LDAP_NO_SUCH_OBJECT;
+    bool too_large = answer->code == LDAP_RESULTS_TOO_LARGE;
     job->op = NULL;
-    if (answer->code != LDAP_SUCCESS && answer->code != LDAP_SIZELIMIT_EXCEEDED && !gone) {
+    if (too_large) {
+        mirai_log(WARNING, "an entry of the directory is too large: this person cannot log in",
+                  MIRAI_LOG_S("name", ((struct mirai_str){job->given, job->given_len})));
+        if (job->password == NULL) {
+            finish(job, DIRECTORY_UNAVAILABLE); /* it tells nothing of the account */
+            return;
+        }
+    }
+    if (answer->code != LDAP_SUCCESS && answer->code != LDAP_SIZELIMIT_EXCEEDED && !gone && !too_large) {
         job_server_failed(job, answer->code == LDAP_NO_SUCH_OBJECT ? "MIRAI_LDAP_BASE is not there"
                                                                    : ldap_err2string(answer->code));
         return;
@@ -479,7 +488,7 @@ static void on_person(void *data, const struct ldap_link_answer *answer)
     if (answer->count > 1 || answer->code == LDAP_SIZELIMIT_EXCEEDED) {
         mirai_log(WARNING, "a login name belongs to several people of the directory: none of them can log in",
                   MIRAI_LOG_S("name", ((struct mirai_str){job->given, job->given_len})));
-    } else if (answer->count == 1) {
+    } else if (answer->count == 1 && !too_large) {
         job->found = read_person(job, answer->entries);
     }
     if (job->password != NULL) {
