@@ -135,6 +135,13 @@ struct mirai_str exchange_header_by_name(const struct exchange *exchange, const 
                                        exchange->req->headers.entries[at].value.len};
 }
 
+bool exchange_same_origin(const struct exchange *exchange)
+{
+    return header_same_origin(
+        exchange_header_by_name(exchange, "sec-fetch-site"), exchange_header_by_name(exchange, "origin"),
+        (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
+}
+
 struct mirai_str exchange_body(const struct exchange *exchange)
 {
     return (struct mirai_str){exchange->req->entity.base, exchange->req->entity.len};

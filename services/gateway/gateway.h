@@ -186,6 +186,9 @@ struct mirai_str exchange_header(const struct exchange *exchange, const h2o_toke
 struct mirai_str exchange_header_list(const struct exchange *exchange, const h2o_token_t *token);
 struct mirai_str exchange_header_by_name(const struct exchange *exchange, const char *name);
 
+/* Whether a page of ours has sent it, as its browser tells. */
+bool exchange_same_origin(const struct exchange *exchange);
+
 /* The body; empty when there is none. */
 struct mirai_str exchange_body(const struct exchange *exchange);
 

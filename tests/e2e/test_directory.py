@@ -12,6 +12,7 @@ import slapd
 from authority import Authority
 from badserver import BadServer, BlackHole
 from case import Case
+from redis_server import Redis
 from slapd import BASE, Slapd
 from stack import BIN, Stack, free_port, measured, wait_for
 from totp import code_of
@@ -307,6 +308,22 @@ class TestWays(DirectoryCase):
             directory.add_person("ana", dn=f"uid=ana,ou=more,{BASE}")
             with gateway_of(directory, MIRAI_LDAP_VIEWER_GROUPS="*") as stack:
                 self.refused(stack, "ana", "the password of ana")
+
+
+class TestSessionsInRedis(DirectoryCase):
+    def test_the_session_that_changes_the_second_factor_goes_on(self):
+        with Slapd() as directory, Redis() as redis:
+            directory.add_person("ana")
+            with gateway_of(directory, MIRAI_LDAP_VIEWER_GROUPS="*", **redis.settings) as stack:
+                own, other = (self.session(stack, "ana", "the password of ana") for _ in range(2))
+                ask = lambda method, body, status: self.expect(own.request(method, FACTOR, body, own.own), status)
+                ask("POST", {"password": "wrong"}, 403)
+                secret = ask("POST", {"password": "the password of ana"}, 201).json["secret"]
+                codes = ask("PUT", {"otp": code_of(secret)}, 200).json["codes"]
+                wait_for(lambda: self.reads(other, 401), 10, "the end of the other session")
+                ask("DELETE", {"password": "wrong", "otp": codes[0]}, 403)
+                ask("DELETE", {"password": "the password of ana", "otp": codes[0]}, 204)
+                self.assertTrue(self.reads(own))
 
 
 class TestSizes(DirectoryCase):
