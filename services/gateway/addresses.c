@@ -1,8 +1,8 @@
 #include "services/gateway/addresses.h"
 
 #include "libcommon/str.h"
+#include "services/gateway/address.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -47,15 +47,9 @@ void addresses_free(struct addresses *addresses)
 
 static int place_of(const struct addresses *addresses, const struct sockaddr *peer)
 {
-    unsigned char network[8] = {0}, hash[crypto_shorthash_BYTES];
-    if (peer->sa_family == AF_INET) {
-        memcpy(network, &((const struct sockaddr_in *)peer)->sin_addr, 4);
-    } else if (peer->sa_family == AF_INET6) {
-        const struct in6_addr *address = &((const struct sockaddr_in6 *)peer)->sin6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(address);
-        memcpy(network, address->s6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
-    }
-    crypto_shorthash(hash, network, sizeof(network), addresses->key);
+    unsigned char hash[crypto_shorthash_BYTES];
+    struct address address = address_of_socket(peer), client = address_client(&address);
+    crypto_shorthash(hash, client.bytes, sizeof(client.bytes), addresses->key);
     return (hash[0] | hash[1] << 8) % PLACES;
 }
 

@@ -3,9 +3,11 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/redis.h"
 
+/* Only who is known changes anyone's access. If anybody could void what is kept, nobody could search while the store is
+ * away; the session that a login ends is one of the client's own. */
 void exchange_unsettled(const struct exchange *exchange)
 {
-    if (exchange->route != NULL && (exchange->route->flags & ROUTE_ACCESS) != 0) {
+    if (exchange->identity != NULL && (exchange->route->flags & ROUTE_ACCESS) != 0) {
         auth_changed(exchange->loop->gateway);
     }
 }
@@ -131,6 +133,13 @@ struct mirai_str exchange_header_by_name(const struct exchange *exchange, const 
     return at < 0 ? (struct mirai_str){0}
                   : (struct mirai_str){exchange->req->headers.entries[at].value.base,
                                        exchange->req->headers.entries[at].value.len};
+}
+
+bool exchange_same_origin(const struct exchange *exchange)
+{
+    return header_same_origin(
+        exchange_header_by_name(exchange, "sec-fetch-site"), exchange_header_by_name(exchange, "origin"),
+        (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
 }
 
 struct mirai_str exchange_body(const struct exchange *exchange)

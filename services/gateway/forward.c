@@ -2,7 +2,9 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/attempts.h"
 #include "services/gateway/identity/held.h"
+#include "services/gateway/identity/own_password.h"
 
+#include <sodium.h>
 #include <stdalign.h>
 
 /* Room for the params of any method: the biggest are a few hundred bytes (checked in forward_params). */
@@ -115,6 +117,32 @@ static void set_defaults(const struct exchange *exchange, void *params)
     }
 }
 
+/* Tell the store that the directory has found the password good. Clients cannot: the field is internal. */
+static int add_checked(struct exchange *exchange, const struct mirai_message *message)
+{
+    struct mirai_buf *out = &exchange->loop->params;
+    alignas(max_align_t) char params[PARAMS_MAX];
+    struct mirai_buf marked = {0};
+    int err =
+        mirai_message_decode(message, mirai_buf_str(out), MIRAI_INNER, &exchange->loop->arena, params, NULL);
+    if (err != 0) {
+        response_fault(exchange, MIRAI_E_INTERNAL, NULL);
+        return err;
+    }
+    if (message == &mirai_message_second_factor_begin) {
+        mirai_set(second_factor_begin, (struct mirai_second_factor_begin *)params, checked, true);
+    } else if (message == &mirai_message_second_factor_end) {
+        mirai_set(second_factor_end, (struct mirai_second_factor_end *)params, checked, true);
+    }
+    mirai_buf_reserve(&marked, out->len + 64);
+    mirai_message_encode(message, params, &marked);
+    out->len = 0;
+    mirai_buf_append_str(out, mirai_buf_str(&marked));
+    sodium_memzero(marked.data, marked.cap);
+    mirai_buf_free(&marked);
+    return 0;
+}
+
 int forward_params(struct exchange *exchange, const struct mirai_message *message)
 {
     alignas(max_align_t) char extra[PARAMS_MAX];
@@ -141,16 +169,14 @@ int forward_params(struct exchange *exchange, const struct mirai_message *messag
         is_json(exchange) ? mirai_message_from_json(message, body, extra, out, &faults) : MIRAI_E_MEDIA_TYPE;
     if (err != 0) {
         response_fault(exchange, err, &faults);
+        return err;
     }
-    return err;
+    return exchange->password_checked ? add_checked(exchange, message) : 0;
 }
 
-void handle_rpc(struct exchange *exchange)
+void forward_call(struct exchange *exchange)
 {
     enum mirai_method_id id = (enum mirai_method_id)exchange->route->rpc;
-    if (kept_send(exchange)) {
-        return;
-    }
     if (held_spares(exchange)) {
         held_rpc(exchange);
         return;
@@ -159,4 +185,13 @@ void handle_rpc(struct exchange *exchange)
         exchange_call(exchange, id, mirai_buf_str(&exchange->loop->params), on_reply);
     }
     mirai_arena_free(&exchange->loop->arena);
+}
+
+void handle_rpc(struct exchange *exchange)
+{
+    if (own_password_asked(exchange)) {
+        own_password_check(exchange);
+    } else if (!kept_send(exchange)) {
+        forward_call(exchange);
+    }
 }

@@ -154,6 +154,7 @@ struct exchange {
     struct mirai_str secret;      /* the client's token */
     bool by_cookie;               /* the token came from the session cookie */
     bool by_session;              /* the token is a session's, not an API token */
+    bool password_checked;        /* the directory has found the password in the body good */
     bool is_head;
     bool answered;
     bool access_vouched;        /* identity was asked for under access_stamp */
@@ -184,6 +185,9 @@ struct mirai_str exchange_header(const struct exchange *exchange, const h2o_toke
 /* Value of a header that is a list, its lines joined (RFC 9110 §5.3). */
 struct mirai_str exchange_header_list(const struct exchange *exchange, const h2o_token_t *token);
 struct mirai_str exchange_header_by_name(const struct exchange *exchange, const char *name);
+
+/* Whether a page of ours has sent it, as its browser tells. */
+bool exchange_same_origin(const struct exchange *exchange);
 
 /* The body; empty when there is none. */
 struct mirai_str exchange_body(const struct exchange *exchange);
@@ -287,6 +291,8 @@ void handle_rpc(struct exchange *exchange); /* forward.c */
 /* The params of a call from path, query, headers and JSON body, encoded into loop->params. 0, or an error
  * that was answered. */
 int forward_params(struct exchange *exchange, const struct mirai_message *message);
+/* The second half of handle_rpc: nothing stands in the way of the call any more. */
+void forward_call(struct exchange *exchange);
 void handle_login(struct exchange *exchange);   /* identity/login.c */
 void handle_session(struct exchange *exchange); /* identity/session.c */
 void handle_session_list(struct exchange *exchange);

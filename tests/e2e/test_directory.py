@@ -12,10 +12,13 @@ import slapd
 from authority import Authority
 from badserver import BadServer, BlackHole
 from case import Case
+from redis_server import Redis
 from slapd import BASE, Slapd
 from stack import BIN, Stack, free_port, measured, wait_for
+from totp import code_of
 
 SESSION = "/api/v1/session"
+FACTOR = "/api/v1/users/me/second-factor"
 FAILURE_MS = 250
 
 
@@ -160,6 +163,62 @@ class TestOpenLdap(DirectoryCase):
         self.refused(stack, "vic", "a local password")
         self.assertEqual(self.login(stack, "admin", stack.admin_password).json["user"]["source"], "local")
 
+    def test_a_second_factor_of_its_accounts(self):
+        """The directory checks the password in force: the account's own, under its own DN."""
+        directory, stack = self.directory, self.stack
+        for name in ("mfa", "mfa2"):
+            directory.add_member("kb-viewers", directory.add_person(name))
+        own = self.session(stack, "mfa", "the password of mfa")
+        ask = lambda method, body, status: self.expect(own.request(method, FACTOR, body, own.own), status)
+        for wrong in ("wrong", "the password of mfa2", " the password of mfa"):
+            self.expect_problem(ask("POST", {"password": wrong}, 403), 403, "forbidden")
+        self.expect_problem(ask("POST", {"password": ""}, 422), 422)
+        self.expect_problem(ask("POST", {}, 422), 422)
+        self.expect_problem(ask("POST", {"password": "wrong", "checked": True}, 422), 422)
+        secret = ask("POST", {"password": "the password of mfa"}, 201).json["secret"]
+        codes = ask("PUT", {"otp": code_of(secret)}, 200).json["codes"]
+        problem = self.login(stack, "mfa", "the password of mfa", 401).json
+        self.assertEqual(problem["type"], "urn:mirai:problem:second-factor-required")
+        self.login(stack, "mfa", "the password of mfa", otp=codes[0])
+        ask("DELETE", {"password": "the password of mfa2", "otp": codes[1]}, 403)
+        ask("DELETE", {"password": "the password of mfa", "otp": codes[0]}, 403)
+        directory.stop()
+        try:
+            self.expect_problem(ask("DELETE", {"password": "the password of mfa", "otp": codes[1]}, 503), 503)
+        finally:
+            directory.start()
+        wait_for(lambda: own.request("DELETE", FACTOR, {"password": "the password of mfa", "otp": codes[1]}, own.own).status == 204,
+                 60, "the end of the second factor after the restart")
+        self.login(stack, "mfa", "the password of mfa")
+        # A local account's password is the store's matter, with a directory as without.
+        stack.make_user("local", "viewer")
+        own = self.session(stack, "local", "the password of local")
+        ask("POST", {"password": "wrong"}, 403)
+        ask("POST", {"password": "the password of local"}, 201)
+
+    def test_whoever_has_the_name_now_is_not_the_account(self):
+        """Another entry with the same name, at another place: its password does not speak for the account."""
+        directory, stack = self.directory, self.stack
+        first = directory.add_person("moved")
+        directory.add_member("kb-viewers", first)
+        own = self.session(stack, "moved", "the password of moved")
+        directory.delete(first)
+        directory.modify(f"dn: ou=elsewhere,{BASE}\nchangetype: add\nobjectClass: organizationalUnit\nou: elsewhere\n")
+        directory.add_person("moved", "another's password", dn=f"uid=moved,ou=elsewhere,{BASE}")
+        for password in ("another's password", "the password of moved"):
+            self.expect(own.request("POST", FACTOR, {"password": password}, own.own), 403)
+
+    def test_a_second_factor_whose_owner_leaves_early(self):
+        directory, stack = self.directory, self.stack
+        directory.add_member("kb-viewers", directory.add_person("hasty"))
+        own = self.session(stack, "hasty", "the password of hasty")
+        for turn in range(20):
+            client = stack.client(None, timeout=0.001 * (1 + turn))
+            with contextlib.suppress(OSError):
+                client.request("POST", FACTOR, {"password": "wrong"}, own.own)
+            client.close()
+        self.expect(own.request("POST", FACTOR, {"password": "the password of hasty"}, own.own), 201)
+
     def test_failures_take_as_long_whatever_their_reason(self):
         for name, password in (("ana", "wrong"), ("nobody", "wrong"), ("KB\\nobody", "wrong"), ("admin", "wrong"),
                                ("OTHER\\x", "wrong"), ("locked", "the password of locked")):
@@ -249,6 +308,38 @@ class TestWays(DirectoryCase):
             directory.add_person("ana", dn=f"uid=ana,ou=more,{BASE}")
             with gateway_of(directory, MIRAI_LDAP_VIEWER_GROUPS="*") as stack:
                 self.refused(stack, "ana", "the password of ana")
+
+
+class TestSessionsInRedis(DirectoryCase):
+    def test_the_session_that_changes_the_second_factor_goes_on(self):
+        with Slapd() as directory, Redis() as redis:
+            directory.add_person("ana")
+            with gateway_of(directory, MIRAI_LDAP_VIEWER_GROUPS="*", **redis.settings) as stack:
+                own, other = (self.session(stack, "ana", "the password of ana") for _ in range(2))
+                ask = lambda method, body, status: self.expect(own.request(method, FACTOR, body, own.own), status)
+                ask("POST", {"password": "wrong"}, 403)
+                secret = ask("POST", {"password": "the password of ana"}, 201).json["secret"]
+                codes = ask("PUT", {"otp": code_of(secret)}, 200).json["codes"]
+                wait_for(lambda: self.reads(other, 401), 10, "the end of the other session")
+                ask("DELETE", {"password": "wrong", "otp": codes[0]}, 403)
+                ask("DELETE", {"password": "the password of ana", "otp": codes[0]}, 204)
+                self.assertTrue(self.reads(own))
+
+
+class TestSizes(DirectoryCase):
+    def test_an_entry_of_monstrous_size_harms_no_one_else(self):
+        """Whoever may fill their own entry, or has got into thousands of groups, stops nobody else from logging in."""
+        with Slapd() as directory:
+            for name, value in (("many", "m{:05d}@kb.test"), ("long", "l{:05d}@" + 120 * "x" + ".kb.test")):
+                dn = directory.add_person(name)
+                mails = "".join(f"mail: {value.format(number)}\n" for number in range(9000))
+                directory.modify(f"dn: {dn}\nchangetype: modify\nadd: mail\n{mails}")
+            directory.add_person("ana")
+            with gateway_of(directory, MIRAI_LDAP_VIEWER_GROUPS="*", MIRAI_GATEWAY_THREADS=1) as stack:
+                self.login(stack, "ana", "the password of ana")
+                for name in ("many", "long", "many"):
+                    self.refused(stack, name, f"the password of {name}")
+                    self.login(stack, "ana", "the password of ana")
 
 
 # ---------------------------------------------------------------- Active Directory

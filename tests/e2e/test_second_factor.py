@@ -1,12 +1,11 @@
 """Logins with a one-time code, as an authenticator app (oathtool) makes it."""
 
-import subprocess
-import time
 import unittest
 import urllib.parse
 
 from case import Case
 from stack import Stack
+from totp import code_of
 
 stack = None
 ROUTE = "/api/v1/users/me/second-factor"
@@ -15,12 +14,6 @@ ROUTE = "/api/v1/users/me/second-factor"
 def setUpModule():
     global stack
     stack = unittest.enterModuleContext(Stack())
-
-
-def code_of(secret, seconds=0):
-    """What the app shows, `seconds` from now."""
-    return subprocess.run(["oathtool", "--totp", "--base32", "--now", f"@{int(time.time()) + seconds}", secret],
-                          env={"TZ": "UTC", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True).stdout.strip()
 
 
 class SecondFactor(Case):

@@ -11,6 +11,7 @@ import time
 import unittest
 
 from case import Case
+from redis_server import Redis
 from stack import BIN, Stack, free_port, wait_for
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -186,6 +187,15 @@ class Addresses(Limits):
         self.expect(known.request("GET", "/api/v1/articles", headers=here), 200)
         self.expect_throttled(self.client.request("GET", "/api/v1/articles", headers=here), "unauthenticated")
         self.expect_problem(self.client.request("GET", "/api/v1/articles", headers=via("198.51.100.6")), 401)
+
+    def test_sessions_that_redis_does_not_know_count_too(self):
+        with Redis() as redis, Stack(MIRAI_RATE_WINDOW_S=10, MIRAI_RATE_UNAUTHENTICATED=1, **redis.settings) as stack:
+            client = stack.client(None)
+            stranger = lambda number: client.request("GET", "/api/v1/articles", headers={"Authorization": f"Bearer mks_{number:043d}"})
+            self.expect_problem(stranger(0), 401)
+            number, refusal = self.use_up(lambda number: stranger(number + 1))
+            self.assertGreaterEqual(number, 9)
+            self.expect_throttled(refusal, "unauthenticated")
 
     def test_logins_count_even_good_ones(self):
         self.stack.make_user("taro", "viewer")

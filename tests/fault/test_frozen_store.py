@@ -114,6 +114,26 @@ class FrozenStore(Case):
         self.assertGreater(len(searches), 20)
         self.assertEqual([answer for answer, _ in searches if answer.status != 200 or answer.json["total"] != 10], [])
 
+    def test_strangers_do_not_end_the_search_of_others(self):
+        """Who is nobody changes no one's access, whatever becomes of the request: what is known of the others stays."""
+        stack = self.stack
+        known, stranger, unknown = stack.client(), stack.client(None), stack.client("mkt_" + 40 * "x")
+        search = lambda: known.get("/api/v1/search", q="凍結").status
+        self.assertEqual(search(), 200)
+        with self.frozen():
+            self.assertEqual(search(), 200)
+            self.expect(stranger.post("/api/v1/session", {"name": "nobody", "password": "nothing"}), 503)
+            self.assertEqual(search(), 200)
+            self.expect(unknown.post("/api/v1/tokens", {"name": "x", "role": "viewer"}), 503)
+            self.assertEqual(search(), 200)
+            for path, token in (("/api/v1/session", None), ("/api/v1/tokens", "mkt_" + 40 * "y")):
+                impatient = stack.client(token, timeout=0.2)
+                with contextlib.suppress(OSError):
+                    impatient.post(path, {"name": "nobody", "password": "nothing"})
+                impatient.close()
+            time.sleep(0.2)
+            self.assertEqual(search(), 200)
+
     def test_writes_without_a_key_are_not_repeated(self):
         """Their outcome is open, but each is done once or not at all; with a key it is done once, as the client repeats it."""
         def create(client, number):

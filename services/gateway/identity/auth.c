@@ -337,13 +337,6 @@ static bool find_cookie(struct exchange *exchange)
     return false;
 }
 
-static bool is_same_origin(const struct exchange *exchange)
-{
-    return header_same_origin(
-        exchange_header_by_name(exchange, "sec-fetch-site"), exchange_header_by_name(exchange, "origin"),
-        (struct mirai_str){exchange->req->authority.base, exchange->req->authority.len});
-}
-
 /* A cookie comes along with whatever makes a browser send a request: what changes something must show that a page of
  * ours sent it, twice over. */
 static enum problem check_forgery(const struct exchange *exchange)
@@ -351,7 +344,7 @@ static enum problem check_forgery(const struct exchange *exchange)
     if (exchange->route->method == ROUTE_GET) {
         return PROBLEM_NONE;
     }
-    if (!is_same_origin(exchange)) {
+    if (!exchange_same_origin(exchange)) {
         return PROBLEM_CROSS_SITE;
     }
     return csrf_token_valid(exchange->secret, exchange_header_by_name(exchange, "x-csrf-token"))

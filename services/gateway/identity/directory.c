@@ -470,8 +470,17 @@ static void on_person(void *data, const struct ldap_link_answer *answer)
 {
     struct directory_job *job = data;
     bool gone = job->lookup && answer->code == LDAP_NO_SUCH_OBJECT;
+    bool too_large = answer->code == LDAP_RESULTS_TOO_LARGE;
     job->op = NULL;
-    if (answer->code != LDAP_SUCCESS && answer->code != LDAP_SIZELIMIT_EXCEEDED && !gone) {
+    if (too_large) {
+        mirai_log(WARNING, "an entry of the directory is too large: this person cannot log in",
+                  MIRAI_LOG_S("name", ((struct mirai_str){job->given, job->given_len})));
+        if (job->password == NULL) {
+            finish(job, DIRECTORY_UNAVAILABLE); /* it tells nothing of the account */
+            return;
+        }
+    }
+    if (answer->code != LDAP_SUCCESS && answer->code != LDAP_SIZELIMIT_EXCEEDED && !gone && !too_large) {
         job_server_failed(job, answer->code == LDAP_NO_SUCH_OBJECT ? "MIRAI_LDAP_BASE is not there"
                                                                    : ldap_err2string(answer->code));
         return;
@@ -479,10 +488,10 @@ static void on_person(void *data, const struct ldap_link_answer *answer)
     if (answer->count > 1 || answer->code == LDAP_SIZELIMIT_EXCEEDED) {
         mirai_log(WARNING, "a login name belongs to several people of the directory: none of them can log in",
                   MIRAI_LOG_S("name", ((struct mirai_str){job->given, job->given_len})));
-    } else if (answer->count == 1) {
+    } else if (answer->count == 1 && !too_large) {
         job->found = read_person(job, answer->entries);
     }
-    if (!job->lookup) {
+    if (job->password != NULL) {
         try_password(job);
     } else if (!job->found) {
         finish(job, DIRECTORY_UNKNOWN);
@@ -673,6 +682,21 @@ struct directory_job *directory_lookup(struct directory *directory, struct mirai
     struct directory_job *job = add_job(directory, dn, callback, data);
     job->lookup = true;
     job->account = mirai_str_dup(name);
+    return job;
+}
+
+struct directory_job *directory_check(struct directory *directory, struct mirai_str dn, struct mirai_str name,
+                                      struct mirai_str password, directory_cb callback, void *data)
+{
+    struct directory_job *job = directory_lookup(directory, dn, name, callback, data);
+    job->password = mirai_str_dup(password);
+    job->password_len = password.len;
+    if (password.len == 0) {
+        finish(job,
+               DIRECTORY_BAD_PASSWORD); /* a bind without a password succeeds for anyone (RFC 4513 §5.1.2) */
+    } else if (dn.len == 0 || memchr(dn.data, '\0', dn.len) != NULL) {
+        finish(job, DIRECTORY_UNKNOWN);
+    }
     return job;
 }
 

@@ -64,6 +64,9 @@ void directory_free(struct directory *directory);
  * copied, and wiped after use. */
 struct directory_job *directory_login(struct directory *directory, struct mirai_str name,
                                       struct mirai_str password, directory_cb callback, void *data);
+/* The same for the person with that DN and no one else. name: the login name as it is known here. */
+struct directory_job *directory_check(struct directory *directory, struct mirai_str dn, struct mirai_str name,
+                                      struct mirai_str password, directory_cb callback, void *data);
 /* What the directory says now of the person with that DN: OK, UNKNOWN (gone), DISABLED, ACCOUNT_EXPIRED, NO_ROLE, or
  * UNAVAILABLE, which tells nothing. */
 struct directory_job *directory_lookup(struct directory *directory, struct mirai_str dn,

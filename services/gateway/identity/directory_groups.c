@@ -55,6 +55,11 @@ static bool usable(struct directory_job *job, const struct ldap_link_answer *ans
     if (answer->code == LDAP_SUCCESS || answer->code == LDAP_SIZELIMIT_EXCEEDED) {
         return true;
     }
+    if (answer->code == LDAP_RESULTS_TOO_LARGE) {
+        mirai_log(WARNING, "groups of the directory are too large to be looked at",
+                  MIRAI_LOG_S("dn", job->person.dn));
+        return true;
+    }
     job_server_failed(job, answer->code == LDAP_NO_SUCH_OBJECT ? "MIRAI_LDAP_GROUP_BASE is not there"
                                                                : ldap_err2string(answer->code));
     return false;

@@ -23,12 +23,12 @@ struct directory_job {
     struct directory_job *next;
     struct directory *directory;
     enum job_state state;
-    bool lookup;    /* no password is checked */
+    bool lookup;    /* of a DN, not of a name */
     bool cancelled; /* no callback; it goes at the next turn */
     char *given;    /* name, or the DN of a lookup */
     size_t given_len;
-    char *account; /* of a lookup: login name */
-    char *password;
+    char *account;  /* of a lookup: login name */
+    char *password; /* NULL: none is checked */
     size_t password_len;
     uint64_t deadline_ms;
     directory_cb callback;

@@ -378,8 +378,8 @@ static void on_record(void *data, int status, const struct redisReply *reply)
     }
     if (reply->type != REDIS_REPLY_STRING ||
         open_record(exchange, exchange->digest, text_of(reply), &state->record) != 0) {
-        note_denial(exchange, NULL, "unauthenticated");
-        response_problem(exchange, PROBLEM_UNAUTHENTICATED, NULL, (struct mirai_str){0});
+        const struct mirai_rpc_reply nobody = {.status = MIRAI_E_NOT_FOUND};
+        state->callback(exchange, &nobody); /* refused, noted and counted as what the store does not know */
         return;
     }
     call_held(exchange, &state->record, state->callback);

@@ -21,7 +21,7 @@ void held_close(struct gateway_loop *loop);
 void held_login(struct exchange *exchange, const struct mirai_login_result *result, struct mirai_str user,
                 struct mirai_str expires_at);
 /* Find out whether the session of exchange->digest lives, and ask the store whose it is: `callback` gets auth.held's
- * reply; or answer 401 or 503. */
+ * reply, or MIRAI_E_NOT_FOUND when it does not live; or answer 503. */
 void held_check(struct exchange *exchange, mirai_rpc_cb callback);
 /* Whether the request ends the user's other sessions and spares the one that asks, which Redis keeps. */
 bool held_spares(const struct exchange *exchange);

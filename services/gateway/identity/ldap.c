@@ -31,6 +31,7 @@ struct ldap_link_op {
     void *data;
     size_t entries_max;
     size_t values, bytes; /* so far */
+    size_t dropped;       /* entries that were too large */
     struct mirai_arena arena;
     struct ldap_link_answer answer;
     const struct ldap_link_entry **last; /* where the next entry goes */
@@ -40,7 +41,9 @@ struct ldap_link_op {
 struct frame {
     unsigned char head[24]; /* 1 + 5, 1 + 5 + 4, 1 + 5 at most */
     size_t head_len;
-    size_t left; /* bytes of the message after its head */
+    size_t left;     /* bytes of the message after its head */
+    unsigned number; /* the message's */
+    bool dropped;    /* it does not reach libldap */
 };
 
 struct ldap_link {
@@ -290,31 +293,44 @@ static bool keep_attribute(struct ldap_link_op *op, struct ldap_link_entry *entr
     return true;
 }
 
+/* The attributes that `ber` goes on with. False: too large, or *err says why they cannot be read. */
+static bool keep_attributes(struct ldap_link *link, struct ldap_link_op *op, LDAPMessage *message,
+                            BerElement *ber, struct ldap_link_entry *entry, int *err)
+{
+    struct berval name, *values = NULL;
+    bool kept = true;
+    while (kept) {
+        *err = ldap_get_attribute_ber(link->ld, message, ber, &name, &values);
+        if (*err != LDAP_SUCCESS || name.bv_val == NULL) {
+            return *err == LDAP_SUCCESS;
+        }
+        kept = keep_attribute(op, entry, &name, values);
+        ldap_memfree(values);
+        values = NULL;
+    }
+    return false;
+}
+
 /* False: more than was asked for, or not to be read. */
 static bool add_entry(struct ldap_link *link, struct ldap_link_op *op, LDAPMessage *message)
 {
     BerElement *ber = NULL;
-    struct berval dn, name, *values = NULL;
+    struct berval dn;
     struct ldap_link_entry *entry = mirai_arena_alloc(&op->arena, sizeof(*entry));
     int err = ldap_get_dn_ber(link->ld, message, &ber, &dn);
-    bool ok = err == LDAP_SUCCESS && op->answer.count < op->entries_max && keep(op, &dn, &entry->dn);
-    while (ok) {
-        err = ldap_get_attribute_ber(link->ld, message, ber, &name, &values);
-        if (err != LDAP_SUCCESS || name.bv_val == NULL) {
-            ok = err == LDAP_SUCCESS;
-            break;
-        }
-        ok = keep_attribute(op, entry, &name, values);
-        ldap_memfree(values);
-        values = NULL;
+    if (err != LDAP_SUCCESS || op->answer.count + op->dropped >= op->entries_max) {
+        ber_free(ber, 0);
+        return false;
     }
-    ber_free(ber, 0);
-    if (ok) {
+    if (keep(op, &dn, &entry->dn) && keep_attributes(link, op, message, ber, entry, &err)) {
         *op->last = entry;
         op->last = &entry->next;
         op->answer.count++;
+    } else {
+        op->dropped++;
     }
-    return ok;
+    ber_free(ber, 0);
+    return err == LDAP_SUCCESS;
 }
 
 static enum ldap_link_policy policy_of(struct ldap_link *link, LDAPControl **controls)
@@ -359,6 +375,9 @@ static bool finish(struct ldap_link *link, struct ldap_link_op *op, LDAPMessage 
     if (ldap_parse_result(link->ld, message, &op->answer.code, NULL, &diagnostic, NULL, &controls, 0) !=
         LDAP_SUCCESS) {
         return false;
+    }
+    if (op->answer.code == LDAP_SUCCESS && op->dropped > 0) {
+        op->answer.code = LDAP_RESULTS_TOO_LARGE;
     }
     op->answer.diagnostic = diagnostic != NULL ? diagnostic : "";
     op->answer.policy =
@@ -456,11 +475,11 @@ static enum head_state read_length(const struct frame *frame, size_t *at, size_t
     for (*len = 0; more > 0x80 && *at < frame->head_len; more--) {
         *len = *len << 8 | frame->head[(*at)++];
     }
-    return more > 0x80 ? HEAD_SHORT : *len <= LDAP_LINK_PDU_MAX ? HEAD_GOOD : HEAD_BAD;
+    return more > 0x80 ? HEAD_SHORT : *len <= LDAP_LINK_SKIP_MAX ? HEAD_GOOD : HEAD_BAD;
 }
 
 /* The message's number at *at. GOOD, or NOTICE when it is 0. */
-static enum head_state read_number(const struct frame *frame, size_t *at)
+static enum head_state read_number(const struct frame *frame, size_t *at, unsigned *out)
 {
     size_t len;
     unsigned number = 0;
@@ -478,14 +497,16 @@ static enum head_state read_number(const struct frame *frame, size_t *at)
         return HEAD_SHORT;
     }
     while (len-- > 0) {
-        number |= frame->head[(*at)++];
+        number = number << 8 | frame->head[(*at)++];
     }
+    *out = number;
     return number != 0 ? HEAD_GOOD : HEAD_NOTICE;
 }
 
-/* Read as much of the head as there is: length, number, and the operation's tag and length. *left: bytes of the message
- * after it. All that is outside of these bounds libldap would refuse as well, but it leaks memory then. */
-static enum head_state read_head(const struct frame *frame, size_t *left)
+/* Read as much of the head as there is: length, number, and the operation's tag and length. GOOD: then the frame knows what
+ * is left of the message after it, and whether it is an entry that is too large. All else that is outside of these bounds
+ * libldap would refuse as well, but it leaks memory then. */
+static enum head_state read_head(struct frame *frame)
 {
     size_t at = 1, len = 0, operation_len = 0;
     if (frame->head[0] != 0x30) {
@@ -494,7 +515,7 @@ static enum head_state read_head(const struct frame *frame, size_t *left)
     enum head_state state = read_length(frame, &at, &len);
     size_t end = at + len;
     if (state == HEAD_GOOD) {
-        state = read_number(frame, &at);
+        state = read_number(frame, &at, &frame->number);
     }
     if (state != HEAD_GOOD) {
         return state;
@@ -513,8 +534,9 @@ static enum head_state read_head(const struct frame *frame, size_t *left)
     if (at > end || operation_len > end - at) {
         return HEAD_BAD;
     }
-    *left = end - at;
-    return HEAD_GOOD;
+    frame->left = end - at;
+    frame->dropped = end > LDAP_LINK_PDU_MAX;
+    return !frame->dropped || tag == LDAP_RES_SEARCH_ENTRY ? HEAD_GOOD : HEAD_BAD;
 }
 
 /* Let libldap have bytes of a message. False: the link is over. */
@@ -536,15 +558,30 @@ static bool give(struct ldap_link *link, const void *bytes, size_t len)
     return true;
 }
 
+/* An entry that is too large: whoever asked for it hears so with the rest of the answer. */
+static void drop_entry(struct ldap_link *link)
+{
+    link->frame.head_len = 0;
+    for (struct ldap_link_op *op = link->ops; op != NULL; op = op->next) {
+        if (op->msgid == (int)link->frame.number) {
+            op->dropped++;
+        }
+    }
+}
+
 /* The next byte of a head. False: the link is over. */
 static bool take_head(struct ldap_link *link, unsigned char byte)
 {
     struct frame *frame = &link->frame;
     frame->head[frame->head_len++] = byte;
-    switch (read_head(frame, &frame->left)) {
+    switch (read_head(frame)) {
     case HEAD_SHORT:
         return true;
     case HEAD_GOOD: {
+        if (frame->dropped) {
+            drop_entry(link);
+            return true;
+        }
         size_t len = frame->head_len;
         frame->head_len = 0;
         return give(link, frame->head, len);
@@ -572,7 +609,7 @@ static void on_received(void *data, struct mirai_str bytes)
         } else {
             link->frame.left -= len;
             link->follows = bytes.len > len;
-            goes_on = give(link, bytes.data, len);
+            goes_on = link->frame.dropped || give(link, bytes.data, len);
         }
         bytes = (struct mirai_str){bytes.data + len, bytes.len - len};
     }

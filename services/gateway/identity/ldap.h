@@ -6,10 +6,12 @@
 #include "libcommon/arena.h"
 #include "services/gateway/identity/stream.h"
 
-/* Bounds of what a server may send: more ends the connection. */
-#define LDAP_LINK_PDU_MAX    (1u << 20) /* bytes of one message */
-#define LDAP_LINK_ANSWER_MAX (2u << 20) /* bytes of one answer, all its entries */
-#define LDAP_LINK_VALUES_MAX 8192       /* values of one answer */
+/* Bounds of what a server may send. An entry beyond them is dropped, and the answer says LDAP_RESULTS_TOO_LARGE: whoever
+ * fills an entry must not take the connection from everyone else. Any other message beyond them ends the connection. */
+#define LDAP_LINK_PDU_MAX    (1u << 20)  /* bytes of one message */
+#define LDAP_LINK_SKIP_MAX   (64u << 20) /* bytes of an entry that is dropped; more ends the connection */
+#define LDAP_LINK_ANSWER_MAX (2u << 20)  /* bytes of one answer, all its entries */
+#define LDAP_LINK_VALUES_MAX 8192        /* values of one answer */
 
 /* Prepare libldap for the process: no configuration files, memory wiped when freed. Once, before threads. */
 void ldap_link_init(void);
@@ -62,7 +64,7 @@ enum ldap_link_policy {
 
 /* Lent for the callback's time. */
 struct ldap_link_answer {
-    int code;               /* LDAP result code: 0 success, 49 invalid credentials, … */
+    int code; /* LDAP result code: 0 success, 49 invalid credentials, …; LDAP_RESULTS_TOO_LARGE: entries are missing */
     const char *diagnostic; /* the server's text, never NULL */
     enum ldap_link_policy policy;
     const struct ldap_link_entry *entries; /* of a search, in the server's order */

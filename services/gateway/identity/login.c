@@ -267,10 +267,9 @@ static void login_begun(struct login *login)
  */
 static bool is_cross_site_login(const struct exchange *exchange)
 {
-    struct mirai_str site = exchange_header_by_name(exchange, "sec-fetch-site");
-    struct mirai_str origin = exchange_header_by_name(exchange, "origin");
-    struct mirai_str host = {exchange->req->authority.base, exchange->req->authority.len};
-    return (site.len > 0 || origin.len > 0) && !header_same_origin(site, origin, host);
+    bool by_page = exchange_header_by_name(exchange, "sec-fetch-site").len > 0 ||
+                   exchange_header_by_name(exchange, "origin").len > 0;
+    return by_page && !exchange_same_origin(exchange);
 }
 
 /* The request ends: answered, or its client is gone. */
