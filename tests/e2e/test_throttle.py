@@ -3,7 +3,9 @@
 import concurrent.futures
 import http.client
 import json
+import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -455,6 +457,22 @@ class TwoGateways(Limits):
         wait_for(lambda: {self.enter(gateway, "alone", "203.0.113.6") for gateway in (0, 1)} == {201}, 20, "Redis")
         self.assertEqual([self.guess(number % 2, "later", "198.51.100.62") for number in range(4)], [401] * 4)
         self.assertEqual([self.guess(gateway, "later", "198.51.100.62") for gateway in (0, 1)], [429] * 2)
+
+    def test_a_redis_that_hangs_delays_a_login_and_stops_no_request(self):
+        _, token = self.stack.make_user("waits", "editor")
+        client = self.stack.client(token, 60)
+        self.expect(client.get("/api/v1/articles"), 200)
+        os.kill(self.redis.process.pid, signal.SIGSTOP)
+        try:
+            answer = client.request("PUT", "/api/v1/users/me/password", {"old_password": "wrong", "new_password": "あたらしい合言葉です"})
+            self.assertEqual(answer.status, 403)
+            started = time.monotonic()
+            for _ in range(5):
+                self.expect(client.get("/api/v1/articles"), 200)
+            self.assertLess(time.monotonic() - started, 2)
+        finally:
+            os.kill(self.redis.process.pid, signal.SIGCONT)
+        wait_for(lambda: self.enter(0, "waits", "203.0.113.9") == 201, 20, "Redis")
 
     def test_nonsense_in_redis_leaves_each_its_own_counts(self):
         self.assertEqual(self.guess(0, "nonsense", "198.51.100.70"), 401)
