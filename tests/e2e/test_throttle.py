@@ -400,6 +400,10 @@ class TwoGateways(Limits):
                  "the control: strangers wait at both")
         for gateway in (0, 1, 0, 1):
             self.assertEqual(self.enter(gateway, "owner", "203.0.113.1"), 201)
+        # and does not clear the way for strangers
+        wait_for(lambda: self.guess(0, "owner", "203.0.113.110") == 401, 10, "the one free attempt")
+        self.assertEqual(self.enter(1, "owner", "203.0.113.1"), 201)
+        self.assertEqual(self.guess(0, "owner", "203.0.113.111"), 429)
 
     def test_redis_learns_no_names_and_forgets_all(self):
         self.stack.make_user("hidden-name", "viewer")

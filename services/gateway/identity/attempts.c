@@ -124,11 +124,11 @@ static void add_failure(struct brake *brake, const struct attempt_rule *rule, ui
     brake->told = false;
 }
 
-/* It was none after all. It had been allowed, so nothing was to be waited for. */
-static void take_back(struct brake *brake)
+/* It was none after all: others wait as long as they had to before it began. */
+static void take_back(struct brake *brake, uint64_t due_ms)
 {
     brake->failures -= brake->failures > 0;
-    brake->due_ms = 0;
+    brake->due_ms = brake->failures > 0 ? due_ms : 0;
 }
 
 /* ------------------------------------------------------------------ known addresses */
@@ -299,6 +299,7 @@ struct attempt_wait attempts_begin(struct attempt *attempt, struct mirai_str nam
         look(&wait, ATTEMPTS_ACCOUNT, account, now_ms);
     }
     if (wait.ms == 0) {
+        attempt->due_ms = account->due_ms;
         add_failure(pair, &rules[ATTEMPTS_PAIR], now_ms);
         add_failure(account, &rules[ATTEMPTS_ACCOUNT], now_ms);
     }
@@ -313,7 +314,9 @@ void attempts_begin_allowed(struct attempt *attempt, struct mirai_str name, cons
     if (enabled) {
         pthread_mutex_lock(&lock);
         add_failure(find_pair(attempt, now_ms), &rules[ATTEMPTS_PAIR], now_ms);
-        add_failure(find_account(attempt, now_ms), &rules[ATTEMPTS_ACCOUNT], now_ms);
+        struct brake *account = find_account(attempt, now_ms);
+        attempt->due_ms = account->due_ms;
+        add_failure(account, &rules[ATTEMPTS_ACCOUNT], now_ms);
         pthread_mutex_unlock(&lock);
     }
 }
@@ -331,12 +334,12 @@ void attempts_end(const struct attempt *attempt, enum attempt_outcome outcome, u
         break;
     case ATTEMPT_GOOD:
         *pair = (struct brake){.key = attempt->pair, .changed_ms = now_ms};
-        take_back(find_account(attempt, now_ms));
+        take_back(find_account(attempt, now_ms), attempt->due_ms);
         remember(attempt->pair, now_ms);
         break;
     case ATTEMPT_OPEN:
-        take_back(pair);
-        take_back(find_account(attempt, now_ms));
+        take_back(pair, 0);
+        take_back(find_account(attempt, now_ms), attempt->due_ms);
         break;
     }
     pthread_mutex_unlock(&lock);

@@ -10,6 +10,7 @@ struct exchange;
 /* A login that is being tried: hashes of whose and from where. */
 struct attempt {
     uint64_t pair, address, account;
+    uint64_t due_ms; /* of the account, before it began: a known address need not wait for that */
 };
 
 enum attempt_outcome {

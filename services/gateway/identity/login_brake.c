@@ -83,7 +83,7 @@ static void on_asked(void *data, int status, const struct redisReply *reply)
     uint64_t now_ms = mirai_monotonic_ms();
     exchange->command = NULL;
     exchange->context.deadline_ms += now_ms - attempt->asked_ms; /* the call may take its time */
-    if (status == 0 && shared_attempts_read(reply, &wait) != 0) {
+    if (status == 0 && shared_attempts_read(reply, &wait, &attempt->shared.due_ms) != 0) {
         mirai_log(WARNING, "Redis answers nonsense about login attempts",
                   MIRAI_LOG_S("request_id", exchange_id(exchange)));
         status = MIRAI_E_INVALID;

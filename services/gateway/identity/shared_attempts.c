@@ -49,16 +49,16 @@
                             "or 0\n"                                                                         \
                             "  write(b)\n"                                                                   \
                             "end\n"                                                                          \
-                            "local function take_back(b)\n"                                                  \
+                            "local function take_back(b, due)\n"                                             \
                             "  b.failures = b.failures - 1\n"                                                \
-                            "  b.due = 0\n"                                                                  \
+                            "  b.due = math.min(tonumber(due), now + b.longest)\n"                           \
                             "  write(b)\n"                                                                   \
                             "end\n"
 
-/* Which brake, for how long, and whether that is news. */
+/* Which brake, for how long, whether that is news, and until when strangers had to wait for the account. */
 static const char script_begin[] = FUNCTIONS "local all = {read(1), read(2), read(3)}\n"
                                              "local known = redis.call('EXISTS', KEYS[4]) == 1\n"
-                                             "local brake, wait, news = 0, 0, 0\n"
+                                             "local brake, wait, news, due = 0, 0, 0, all[3].due\n"
                                              "for i, b in ipairs(all) do\n"
                                              "  if b.due - now > wait and (i == 1 or not known) then\n"
                                              "    brake, wait, news = i, b.due - now, b.told and 0 or 1\n"
@@ -69,18 +69,18 @@ static const char script_begin[] = FUNCTIONS "local all = {read(1), read(2), rea
                                              "  add(all[1])\n"
                                              "  add(all[3])\n"
                                              "end\n"
-                                             "return {brake, wait, news}";
+                                             "return {brake, wait, news, due}";
 
-/* ARGV[4]: the outcome, ARGV[5]: how long an address is known. */
+/* ARGV[4]: the outcome, ARGV[5]: how long an address is known, ARGV[6]: `due` of script_begin. */
 static const char script_end[] = FUNCTIONS "if ARGV[4] == 'failed' then\n"
                                            "  add(read(2))\n"
                                            "elseif ARGV[4] == 'good' then\n"
                                            "  redis.call('DEL', KEYS[1])\n"
-                                           "  take_back(read(3))\n"
+                                           "  take_back(read(3), ARGV[6])\n"
                                            "  redis.call('SET', KEYS[4], 1, 'PX', ARGV[5])\n"
                                            "else\n"
-                                           "  take_back(read(1))\n"
-                                           "  take_back(read(3))\n"
+                                           "  take_back(read(1), 0)\n"
+                                           "  take_back(read(3), ARGV[6])\n"
                                            "end\n"
                                            "return 1";
 
@@ -160,17 +160,19 @@ void shared_attempts_end(struct redis *redis, const struct shared_attempt *attem
     static const char *const outcomes[] = {
         [ATTEMPT_FAILED] = "failed", [ATTEMPT_GOOD] = "good", [ATTEMPT_OPEN] = "open"};
     struct mirai_str argv[REDIS_ARGS_MAX];
-    char good_ms[24];
+    char good_ms[24], due_ms[24];
     size_t argc = put_arguments(attempt, argv);
     snprintf(good_ms, sizeof(good_ms), "%llu", (unsigned long long)ATTEMPTS_GOOD_MS);
     argv[argc++] = mirai_str(outcomes[outcome]);
     argv[argc++] = mirai_str(good_ms);
+    snprintf(due_ms, sizeof(due_ms), "%llu", (unsigned long long)attempt->due_ms);
+    argv[argc++] = mirai_str(due_ms);
     redis_eval(redis, script_end, SHARED_ATTEMPT_KEYS, argc, argv, ignore, NULL);
 }
 
-int shared_attempts_read(const struct redisReply *reply, struct attempt_wait *wait)
+int shared_attempts_read(const struct redisReply *reply, struct attempt_wait *wait, uint64_t *due_ms)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 4) {
         return MIRAI_E_INVALID;
     }
     for (size_t i = 0; i < reply->elements; i++) {
@@ -181,9 +183,10 @@ int shared_attempts_read(const struct redisReply *reply, struct attempt_wait *wa
     long long brake = reply->element[0]->integer, ms = reply->element[1]->integer,
               news = reply->element[2]->integer;
     if (brake < 0 || brake >= ATTEMPTS_BRAKES || ms < 0 || (uint64_t)ms > longest_ms[brake] ||
-        (brake == ATTEMPTS_NO_BRAKE) != (ms == 0) || news < 0 || news > 1) {
+        (brake == ATTEMPTS_NO_BRAKE) != (ms == 0) || news < 0 || news > 1 || reply->element[3]->integer < 0) {
         return MIRAI_E_INVALID;
     }
     *wait = (struct attempt_wait){(enum attempt_brake)brake, (uint64_t)ms, news == 1};
+    *due_ms = (uint64_t)reply->element[3]->integer;
     return 0;
 }

@@ -15,6 +15,7 @@
 
 /* A login that is being tried: what its counts are called. */
 struct shared_attempt {
+    uint64_t due_ms; /* as struct attempt's; Redis' clock */
     char keys[SHARED_ATTEMPT_KEYS][SHARED_ATTEMPT_KEY_SIZE];
 };
 
@@ -32,6 +33,6 @@ void shared_attempts_end(struct redis *redis, const struct shared_attempt *attem
                          enum attempt_outcome outcome);
 
 /* 0, or MIRAI_E_INVALID: that is no answer of ours. */
-int shared_attempts_read(const struct redisReply *reply, struct attempt_wait *wait);
+int shared_attempts_read(const struct redisReply *reply, struct attempt_wait *wait, uint64_t *due_ms);
 
 #endif

@@ -33,13 +33,13 @@ static void read_limits(const redisReply *reply)
 {
     static bool ready;
     struct attempt_wait wait;
-    uint64_t missing_us[4];
+    uint64_t missing_us[4], due_ms;
     if (!ready) {
         attempts_configure(5, 300000);
         shared_attempts_init();
         ready = true;
     }
-    if (shared_attempts_read(reply, &wait) == 0) {
+    if (shared_attempts_read(reply, &wait, &due_ms) == 0) {
         expect(wait.brake < ATTEMPTS_BRAKES && wait.ms <= 300000 &&
                (wait.ms == 0) == (wait.brake == ATTEMPTS_NO_BRAKE));
     }

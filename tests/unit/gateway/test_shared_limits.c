@@ -30,8 +30,9 @@ static redisReply *reply_of(const char *bytes)
 
 static int read_wait(const char *bytes, struct attempt_wait *wait)
 {
+    uint64_t due_ms;
     redisReply *reply = reply_of(bytes);
-    int err = shared_attempts_read(reply, wait);
+    int err = shared_attempts_read(reply, wait, &due_ms);
     freeReplyObject(reply);
     return err;
 }
@@ -48,14 +49,14 @@ static void answers_about_attempts(void **state)
 {
     (void)state;
     struct attempt_wait wait;
-    assert_int_equal(read_wait("*3\r\n:0\r\n:0\r\n:0\r\n", &wait), 0);
+    assert_int_equal(read_wait("*4\r\n:0\r\n:0\r\n:0\r\n:5\r\n", &wait), 0);
     assert_int_equal(wait.brake, ATTEMPTS_NO_BRAKE);
     assert_int_equal(wait.ms, 0);
-    assert_int_equal(read_wait("*3\r\n:1\r\n:300000\r\n:1\r\n", &wait), 0);
+    assert_int_equal(read_wait("*4\r\n:1\r\n:300000\r\n:1\r\n:5\r\n", &wait), 0);
     assert_int_equal(wait.brake, ATTEMPTS_PAIR);
     assert_int_equal(wait.ms, WAIT);
     assert_true(wait.is_news);
-    assert_int_equal(read_wait("*3\r\n:3\r\n:30000\r\n:0\r\n", &wait), 0);
+    assert_int_equal(read_wait("*4\r\n:3\r\n:30000\r\n:0\r\n:5\r\n", &wait), 0);
     assert_int_equal(wait.brake, ATTEMPTS_ACCOUNT);
     assert_false(wait.is_news);
 }
@@ -64,26 +65,28 @@ static void other_answers_about_attempts_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "*3\r\n:1\r\n:300001\r\n:1\r\n", /* longer than any wait */
-        "*3\r\n:2\r\n:30001\r\n:1\r\n",  /* than any of an address */
-        "*3\r\n:0\r\n:1\r\n:0\r\n",      /* a wait without a reason */
-        "*3\r\n:1\r\n:0\r\n:0\r\n",      /* a reason without a wait */
-        "*3\r\n:4\r\n:1\r\n:0\r\n",      /* no brake */
-        "*3\r\n:-1\r\n:1\r\n:0\r\n",
-        "*3\r\n:1\r\n:-1\r\n:0\r\n",
-        "*3\r\n:1\r\n:-9223372036854775808\r\n:0\r\n",
-        "*3\r\n:9223372036854775807\r\n:1\r\n:0\r\n",
-        "*3\r\n:1\r\n:1\r\n:2\r\n",
-        "*3\r\n:1\r\n$1\r\n1\r\n:0\r\n", /* a text */
-        "*3\r\n:1\r\n$-1\r\n:0\r\n",
+        "*4\r\n:1\r\n:300001\r\n:1\r\n:5\r\n", /* longer than any wait */
+        "*4\r\n:2\r\n:30001\r\n:1\r\n:5\r\n",  /* than any of an address */
+        "*4\r\n:0\r\n:1\r\n:0\r\n:5\r\n",      /* a wait without a reason */
+        "*4\r\n:1\r\n:0\r\n:0\r\n:5\r\n",      /* a reason without a wait */
+        "*4\r\n:4\r\n:1\r\n:0\r\n:5\r\n",      /* no brake */
+        "*4\r\n:-1\r\n:1\r\n:0\r\n:5\r\n",
+        "*4\r\n:1\r\n:-1\r\n:0\r\n:5\r\n",
+        "*4\r\n:1\r\n:-9223372036854775808\r\n:0\r\n:5\r\n",
+        "*4\r\n:9223372036854775807\r\n:1\r\n:0\r\n:5\r\n",
+        "*4\r\n:1\r\n:1\r\n:2\r\n:5\r\n",
+        "*4\r\n:1\r\n$1\r\n1\r\n:0\r\n:5\r\n", /* a text */
+        "*4\r\n:1\r\n$-1\r\n:0\r\n:5\r\n",
         "*2\r\n:0\r\n:0\r\n",
-        "*4\r\n:0\r\n:0\r\n:0\r\n:0\r\n",
+        "*3\r\n:0\r\n:0\r\n:0\r\n",
+        "*5\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n",
+        "*4\r\n:0\r\n:0\r\n:0\r\n:-1\r\n",
         "*0\r\n",
         "*-1\r\n",
         "$-1\r\n",
         ":0\r\n",
         "+OK\r\n",
-        "*3\r\n*0\r\n*0\r\n*0\r\n",
+        "*4\r\n*0\r\n*0\r\n*0\r\n:5\r\n",
     };
     struct attempt_wait wait;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
