@@ -584,8 +584,11 @@ class ProxyProtocol(Case):
                        SIGNATURE + b"\x31\x11\0\x0c", b"PROXY UNKNOWN " + b"x" * 200, b"\0" * 600, b"PROXY TCP6 ::1 ::1 1 1\n" * 30)
             for header in hostile:
                 self.expect_closed(stack.raw(header))
-            # only a proxy of the list may say anything at all
-            self.expect_closed(stack.raw(v2, source="127.0.0.9"))
+            # only a proxy of the list may say anything at all; it may be over before it has begun
+            try:
+                self.expect_closed(stack.raw(v2, source="127.0.0.9"))
+            except (ConnectionResetError, BrokenPipeError):
+                pass
             # and it must say it soon
             started = time.monotonic()
             self.expect_closed(stack.raw(b""))
