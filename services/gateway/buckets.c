@@ -10,21 +10,30 @@ struct bucket {
 
 struct buckets {
     size_t sets;
+    _Atomic uint64_t *taken_ns; /* of each place, since it was told of; NULL: not shared */
     struct bucket places[];
 };
 
-struct buckets *buckets_new(size_t sets)
+struct buckets *buckets_new(size_t sets, bool shared)
 {
     struct buckets *buckets = calloc(1, sizeof(*buckets) + sets * BUCKETS_WAYS * sizeof(struct bucket));
     if (buckets != NULL) {
         buckets->sets = sets;
+        buckets->taken_ns = shared ? calloc(sets * BUCKETS_WAYS, sizeof(buckets->taken_ns[0])) : NULL;
+    }
+    if (buckets != NULL && shared && buckets->taken_ns == NULL) {
+        free(buckets);
+        buckets = NULL;
     }
     return buckets;
 }
 
 void buckets_free(struct buckets *buckets)
 {
-    free(buckets);
+    if (buckets != NULL) {
+        free(buckets->taken_ns);
+        free(buckets);
+    }
 }
 
 static struct bucket *set_of(struct buckets *buckets, uint64_t key)
@@ -75,6 +84,9 @@ struct bucket_state buckets_take(struct buckets *buckets, uint64_t key, const st
     struct bucket *bucket = find(set, key);
     if (bucket == NULL) {
         bucket = take_over(set, key);
+        if (buckets->taken_ns != NULL) { /* what was not told of yet was another's */
+            atomic_store_explicit(&buckets->taken_ns[bucket - buckets->places], 0, memory_order_relaxed);
+        }
     }
     uint64_t full_ns = atomic_load_explicit(&bucket->full_ns, memory_order_relaxed);
     for (;;) {
@@ -86,6 +98,10 @@ struct bucket_state buckets_take(struct buckets *buckets, uint64_t key, const st
         if (atomic_compare_exchange_weak_explicit(&bucket->full_ns, &full_ns, after, memory_order_relaxed,
                                                   memory_order_relaxed)) {
             state.remaining--;
+            if (buckets->taken_ns != NULL) {
+                atomic_fetch_add_explicit(&buckets->taken_ns[bucket - buckets->places], limit->interval_ns,
+                                          memory_order_relaxed);
+            }
             return state;
         }
     }
@@ -97,4 +113,74 @@ struct bucket_state buckets_look(struct buckets *buckets, uint64_t key, const st
     const struct bucket *bucket = find(set_of(buckets, key), key);
     return state_of(bucket != NULL ? atomic_load_explicit(&bucket->full_ns, memory_order_relaxed) : 0, limit,
                     now_ns);
+}
+
+/* ------------------------------------------------------------------ shared ones */
+
+/* uses[] is a heap whose least is the first, but the one at `at` may be too large for its place. */
+static void sift(struct bucket_use *uses, size_t count, size_t at)
+{
+    for (;;) {
+        size_t least = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++) {
+            if (uses[child].taken_ns < uses[least].taken_ns) {
+                least = child;
+            }
+        }
+        if (least == at) {
+            return;
+        }
+        struct bucket_use use = uses[at];
+        uses[at] = uses[least];
+        uses[least] = use;
+        at = least;
+    }
+}
+
+/* Places by what was taken from them: key is the number of the place. */
+static size_t find_most_used(const struct buckets *buckets, struct bucket_use *uses, size_t most)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < buckets->sets * BUCKETS_WAYS; i++) {
+        struct bucket_use use = {i, atomic_load_explicit(&buckets->taken_ns[i], memory_order_relaxed)};
+        if (use.taken_ns == 0) {
+            continue;
+        }
+        if (count < most) {
+            uses[count++] = use;
+            for (size_t at = count / 2; count == most && at > 0; at--) {
+                sift(uses, count, at - 1);
+            }
+        } else if (use.taken_ns > uses[0].taken_ns) {
+            uses[0] = use;
+            sift(uses, count, 0);
+        }
+    }
+    return count;
+}
+
+size_t buckets_used(struct buckets *buckets, struct bucket_use *uses, size_t most)
+{
+    size_t count = 0, found = find_most_used(buckets, uses, most);
+    for (size_t i = 0; i < found; i++) {
+        size_t place = (size_t)uses[i].key;
+        struct bucket_use use = {
+            atomic_load_explicit(&buckets->places[place].key, memory_order_relaxed),
+            atomic_exchange_explicit(&buckets->taken_ns[place], 0, memory_order_relaxed),
+        };
+        if (use.taken_ns > 0) { /* it has not been taken over meanwhile */
+            uses[count++] = use;
+        }
+    }
+    return count;
+}
+
+void buckets_raise(struct buckets *buckets, uint64_t key, uint64_t full_ns)
+{
+    struct bucket *bucket = find(set_of(buckets, key), key);
+    uint64_t before = bucket != NULL ? atomic_load_explicit(&bucket->full_ns, memory_order_relaxed) : full_ns;
+    while (before < full_ns &&
+           !atomic_compare_exchange_weak_explicit(&bucket->full_ns, &before, full_ns, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+    }
 }

@@ -98,6 +98,7 @@ struct directory_settings;
 struct recheck;
 struct redis;
 struct redis_command;
+struct shared_rates;
 
 /* One thread: an event loop with its own listener, HTTP context, RPC clients and caches. Nothing in it is
  * locked. */
@@ -125,6 +126,7 @@ struct gateway_loop {
     struct auth_cache *auth;
     struct redis *redis; /* NULL: the configuration names none */
     SSL_CTX *redis_tls;
+    struct shared_rates *shared_rates; /* on the first loop only; NULL: limits are this gateway's own */
     struct answers *answers;
     struct notes *notes; /* refusals for the audit log; NULL: none yet */
     struct mirai_pool *renderers;
@@ -160,11 +162,11 @@ struct exchange {
     bool access_vouched;        /* identity was asked for under access_stamp */
     unsigned access_generation; /* and under this generation */
     uint64_t access_stamp;
-    unsigned retry_after_s;  /* of a refusal; 0: soon */
-    struct attempt *attempt; /* a login that is being tried (identity/attempts.h); NULL: none */
-    struct address peer;     /* of the client; unknown until exchange_peer() was called */
-    int64_t kept_id;         /* the answer may be kept as this object's, 0: it may not */
-    uint64_t kept_stamp;     /* under this stamp */
+    unsigned retry_after_s;        /* of a refusal; 0: soon */
+    struct login_attempt *attempt; /* a login that is being tried (identity/login_brake.c); NULL: none */
+    struct address peer;           /* of the client; unknown until exchange_peer() was called */
+    int64_t kept_id;               /* the answer may be kept as this object's, 0: it may not */
+    uint64_t kept_stamp;           /* under this stamp */
     struct target target;
     const struct mirai_str *path_values[ROUTE_PARAMS_MAX];
     unsigned char digest[32]; /* SHA-256 of secret */

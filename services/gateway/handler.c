@@ -170,11 +170,12 @@ void handler_authorized(struct exchange *exchange)
         mirai_rpc_client_connected(exchange->loop->clients[UPSTREAM_STORE])) {
         exchange->context.deadline_ms += 15 * exchange->loop->gateway->settings.rpc_deadline_ms;
     }
-    if ((route->flags & ROUTE_TRIES_PASSWORD) != 0 && exchange->identity != NULL &&
-        !attempts_allow(exchange, exchange->context.principal.name)) {
-        return; /* a stolen session is no way to find out the password */
+    if ((route->flags & ROUTE_TRIES_PASSWORD) != 0 && exchange->identity != NULL) {
+        /* a stolen session is no way to find out the password */
+        attempts_allow(exchange, exchange->context.principal.name, route->handle);
+    } else {
+        route->handle(exchange);
     }
-    route->handle(exchange);
 }
 
 void handler_register(struct gateway *gateway, h2o_pathconf_t *path)

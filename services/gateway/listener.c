@@ -9,6 +9,8 @@
 #include "services/gateway/identity/held.h"
 #include "services/gateway/identity/recheck.h"
 #include "services/gateway/notes.h"
+#include "services/gateway/shared_rates.h"
+#include "services/gateway/throttle.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -170,6 +172,9 @@ static int open_loop(struct gateway *gateway, struct gateway_loop *loop, size_t 
     if (err != 0) {
         return err;
     }
+    if (loop == gateway->loops) {
+        throttle_share(loop);
+    }
     loop->accept = (h2o_accept_ctx_t){
         .ctx = &loop->http, .hosts = gateway->config.hosts, .ssl_ctx = tls_context_new(gateway->tls)};
     if (loop->accept.ssl_ctx == NULL) {
@@ -205,6 +210,8 @@ static void close_loop(struct gateway_loop *loop)
             loop->clients[upstream] = NULL;
         }
     }
+    shared_rates_free(loop->shared_rates);
+    loop->shared_rates = NULL;
     held_close(loop);
     connections_close(loop);
     run_until_closed(loop);

@@ -3,7 +3,9 @@
 #include "libcommon/config.h"
 #include "services/gateway/buckets.h"
 #include "services/gateway/gateway.h"
+#include "services/gateway/identity/held.h"
 #include "services/gateway/notes.h"
+#include "services/gateway/shared_rates.h"
 
 #include <sodium.h>
 
@@ -44,6 +46,19 @@ static const struct {
 static struct buckets *accounts, *addresses;
 static unsigned char hash_key[crypto_shorthash_KEYBYTES]; /* nobody outside can aim at a place of the table */
 
+/* Gateways that share their counts must give an address the same name. */
+static void make_hash_key(void)
+{
+    unsigned char key[HELD_KEY_SIZE];
+    if (held_on()) {
+        held_shared_key("mirai rates 1", key);
+    } else {
+        randombytes_buf(key, sizeof(key));
+    }
+    memcpy(hash_key, key, sizeof(hash_key));
+    sodium_memzero(key, sizeof(key));
+}
+
 int throttle_init(void)
 {
     uint64_t window = (uint64_t)mirai_config_int(MIRAI_CONFIG_RATE_WINDOW_S);
@@ -61,10 +76,23 @@ int throttle_init(void)
         limit->refused =
             mirai_metric_counter("mirai_gateway_throttled_total", "Requests refused by rate limits", labels);
     }
-    crypto_shorthash_keygen(hash_key);
-    accounts = buckets_new(ACCOUNT_SETS);
-    addresses = buckets_new(ADDRESS_SETS);
+    make_hash_key();
+    accounts = buckets_new(ACCOUNT_SETS, held_on());
+    addresses = buckets_new(ADDRESS_SETS, held_on());
     return accounts != NULL && addresses != NULL ? 0 : MIRAI_E_NO_SPACE;
+}
+
+void throttle_share(struct gateway_loop *loop)
+{
+    if (loop->redis != NULL) {
+        loop->shared_rates = shared_rates_new(&(struct shared_rates_options){
+            .loop = &loop->uv,
+            .redis = loop->redis,
+            .prefix = held_prefix(),
+            .tables = {accounts, addresses},
+            .window_ns = limits[RATE_READS].bucket.window_ns,
+        });
+    }
 }
 
 enum rate throttle_rate_of(const struct route *route)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 struct exchange;
+struct gateway_loop;
 struct route;
 
 /* What is counted together: for the account, once it is known, else for the address (IPv6: its /64). */
@@ -22,6 +23,9 @@ enum rate {
 
 /* Read the limits from the configuration. Once, before the loops start. 0 or MIRAI_E_NO_SPACE. */
 int throttle_init(void);
+
+/* Exchange with the other gateways, on this loop, what is taken, where sessions are kept in Redis. */
+void throttle_share(struct gateway_loop *loop);
 
 /* The class of a route. */
 enum rate throttle_rate_of(const struct route *route);

@@ -5,10 +5,7 @@
 
 /* ------------------------------------------------------------------ tables */
 
-#define WAYS      8
-#define DAY_MS    UINT64_C(86400000)
-#define GOOD_MS   (30 * DAY_MS) /* an address from which an account logged in stays known */
-#define COUNT_MAX 16            /* failures that count beyond those that need not wait */
+#define WAYS 8
 
 /* Failures of one name, address, or both. */
 struct brake {
@@ -37,11 +34,7 @@ static struct brake pairs[PAIR_SETS][WAYS], names[ACCOUNT_SETS][WAYS], addresses
 static struct good known[GOOD_SETS][WAYS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all that stands here; logins are rare */
 
-static struct rule {
-    uint64_t free;     /* failures before the next attempt waits */
-    uint64_t wait_ms;  /* the longest */
-    uint64_t decay_ms; /* after which one failure is forgotten */
-} rules[ATTEMPTS_BRAKES];
+static struct attempt_rule rules[ATTEMPTS_BRAKES];
 static bool enabled;
 static unsigned char hash_key[crypto_shorthash_KEYBYTES];
 
@@ -54,22 +47,30 @@ void attempts_configure(uint64_t failures, uint64_t wait_ms)
     memset(addresses, 0, sizeof(addresses));
     memset(known, 0, sizeof(known));
     enabled = failures > 0;
-    rules[ATTEMPTS_PAIR] = (struct rule){failures, wait_ms, 3 * wait_ms};
-    rules[ATTEMPTS_ADDRESS] = (struct rule){4 * failures, wide_wait_ms, 2 * wide_wait_ms};
-    rules[ATTEMPTS_ACCOUNT] = (struct rule){4 * failures, wide_wait_ms, 2 * wide_wait_ms};
+    rules[ATTEMPTS_PAIR] = (struct attempt_rule){failures, wait_ms, 3 * wait_ms};
+    rules[ATTEMPTS_ADDRESS] = (struct attempt_rule){4 * failures, wide_wait_ms, 2 * wide_wait_ms};
+    rules[ATTEMPTS_ACCOUNT] = (struct attempt_rule){4 * failures, wide_wait_ms, 2 * wide_wait_ms};
     crypto_shorthash_keygen(hash_key);
     pthread_mutex_unlock(&lock);
 }
 
+bool attempts_rule(enum attempt_brake brake, struct attempt_rule *rule)
+{
+    *rule = rules[brake];
+    return enabled;
+}
+
 /* 0 up to the rule's number of failures, then 1 s, 2 s, 4 s … */
-static uint64_t wait_after(const struct rule *rule, unsigned failures)
+static uint64_t wait_after(const struct attempt_rule *rule, unsigned failures)
 {
     uint64_t beyond = failures > rule->free ? failures - rule->free : 0;
-    uint64_t wait = beyond == 0 ? 0 : beyond > COUNT_MAX ? rule->wait_ms : UINT64_C(1000) << (beyond - 1);
+    uint64_t wait = beyond == 0                   ? 0
+                    : beyond > ATTEMPTS_COUNT_MAX ? rule->wait_ms
+                                                  : UINT64_C(1000) << (beyond - 1);
     return wait < rule->wait_ms ? wait : rule->wait_ms;
 }
 
-static void forget_old(struct brake *brake, const struct rule *rule, uint64_t now_ms)
+static void forget_old(struct brake *brake, const struct attempt_rule *rule, uint64_t now_ms)
 {
     uint64_t gone = now_ms > brake->changed_ms ? (now_ms - brake->changed_ms) / rule->decay_ms : 0;
     if (gone > 0) {
@@ -79,8 +80,8 @@ static void forget_old(struct brake *brake, const struct rule *rule, uint64_t no
 }
 
 /* The brake of `key`, empty where nothing is known. It may take another's place. */
-static struct brake *find(struct brake (*table)[WAYS], size_t sets, const struct rule *rule, uint64_t key,
-                          uint64_t now_ms)
+static struct brake *find(struct brake (*table)[WAYS], size_t sets, const struct attempt_rule *rule,
+                          uint64_t key, uint64_t now_ms)
 {
     struct brake *set = table[key % sets], *least = &set[0];
     for (size_t i = 0; i < WAYS; i++) {
@@ -112,9 +113,9 @@ static struct brake *find_account(const struct attempt *attempt, uint64_t now_ms
     return find(names, ACCOUNT_SETS, &rules[ATTEMPTS_ACCOUNT], attempt->account, now_ms);
 }
 
-static void add_failure(struct brake *brake, const struct rule *rule, uint64_t now_ms)
+static void add_failure(struct brake *brake, const struct attempt_rule *rule, uint64_t now_ms)
 {
-    if (brake->failures < rule->free + COUNT_MAX) {
+    if (brake->failures < rule->free + ATTEMPTS_COUNT_MAX) {
         brake->failures++;
     }
     brake->changed_ms = now_ms;
@@ -123,11 +124,11 @@ static void add_failure(struct brake *brake, const struct rule *rule, uint64_t n
     brake->told = false;
 }
 
-/* It was none after all. It had been allowed, so nothing was to be waited for. */
-static void take_back(struct brake *brake)
+/* It was none after all: others wait as long as they had to before it began. */
+static void take_back(struct brake *brake, uint64_t due_ms)
 {
     brake->failures -= brake->failures > 0;
-    brake->due_ms = 0;
+    brake->due_ms = brake->failures > 0 ? due_ms : 0;
 }
 
 /* ------------------------------------------------------------------ known addresses */
@@ -155,7 +156,7 @@ static void remember(uint64_t pair, uint64_t now_ms)
             place = &set[i];
         }
     }
-    *place = (struct good){pair, now_ms + GOOD_MS};
+    *place = (struct good){pair, now_ms + ATTEMPTS_GOOD_MS};
 }
 
 /* ------------------------------------------------------------------ names */
@@ -232,6 +233,19 @@ void attempts_fold(struct mirai_str name, bool bare, struct mirai_buf *out)
     }
 }
 
+void attempts_describe(enum attempt_brake brake, struct mirai_str name, const struct address *client,
+                       struct mirai_buf *out)
+{
+    if (brake != ATTEMPTS_ACCOUNT) {
+        struct address place = address_client(client);
+        mirai_buf_append(out, place.bytes, sizeof(place.bytes));
+    }
+    if (brake != ATTEMPTS_ADDRESS) {
+        attempts_fold(name, brake == ATTEMPTS_ACCOUNT, out);
+    }
+    mirai_buf_append_char(out, (char)('0' + brake));
+}
+
 static uint64_t hash(struct mirai_str bytes)
 {
     unsigned char sum[crypto_shorthash_BYTES];
@@ -241,22 +255,22 @@ static uint64_t hash(struct mirai_str bytes)
     return key != 0 ? key : 1;
 }
 
+static uint64_t key_of(enum attempt_brake brake, struct mirai_str name, const struct address *client)
+{
+    struct mirai_buf text = {0};
+    attempts_describe(brake, name, client, &text);
+    uint64_t key = hash(mirai_buf_str(&text));
+    mirai_buf_free(&text);
+    return key;
+}
+
 static struct attempt identify(struct mirai_str name, const struct address *client)
 {
-    struct address place = address_client(client);
-    struct attempt attempt;
-    struct mirai_buf text = {0};
-    mirai_buf_append(&text, place.bytes, sizeof(place.bytes));
-    attempt.address = hash(mirai_buf_str(&text));
-    attempts_fold(name, false, &text);
-    mirai_buf_append_char(&text, 'p');
-    attempt.pair = hash(mirai_buf_str(&text));
-    text.len = 0;
-    attempts_fold(name, true, &text);
-    mirai_buf_append_char(&text, 'n');
-    attempt.account = hash(mirai_buf_str(&text));
-    mirai_buf_free(&text);
-    return attempt;
+    return (struct attempt){
+        .pair = key_of(ATTEMPTS_PAIR, name, client),
+        .address = key_of(ATTEMPTS_ADDRESS, name, client),
+        .account = key_of(ATTEMPTS_ACCOUNT, name, client),
+    };
 }
 
 /* ------------------------------------------------------------------ attempts */
@@ -285,11 +299,26 @@ struct attempt_wait attempts_begin(struct attempt *attempt, struct mirai_str nam
         look(&wait, ATTEMPTS_ACCOUNT, account, now_ms);
     }
     if (wait.ms == 0) {
+        attempt->due_ms = account->due_ms;
         add_failure(pair, &rules[ATTEMPTS_PAIR], now_ms);
         add_failure(account, &rules[ATTEMPTS_ACCOUNT], now_ms);
     }
     pthread_mutex_unlock(&lock);
     return wait;
+}
+
+void attempts_begin_allowed(struct attempt *attempt, struct mirai_str name, const struct address *client,
+                            uint64_t now_ms)
+{
+    *attempt = identify(name, client);
+    if (enabled) {
+        pthread_mutex_lock(&lock);
+        add_failure(find_pair(attempt, now_ms), &rules[ATTEMPTS_PAIR], now_ms);
+        struct brake *account = find_account(attempt, now_ms);
+        attempt->due_ms = account->due_ms;
+        add_failure(account, &rules[ATTEMPTS_ACCOUNT], now_ms);
+        pthread_mutex_unlock(&lock);
+    }
 }
 
 void attempts_end(const struct attempt *attempt, enum attempt_outcome outcome, uint64_t now_ms)
@@ -305,12 +334,12 @@ void attempts_end(const struct attempt *attempt, enum attempt_outcome outcome, u
         break;
     case ATTEMPT_GOOD:
         *pair = (struct brake){.key = attempt->pair, .changed_ms = now_ms};
-        take_back(find_account(attempt, now_ms));
+        take_back(find_account(attempt, now_ms), attempt->due_ms);
         remember(attempt->pair, now_ms);
         break;
     case ATTEMPT_OPEN:
-        take_back(pair);
-        take_back(find_account(attempt, now_ms));
+        take_back(pair, 0);
+        take_back(find_account(attempt, now_ms), attempt->due_ms);
         break;
     }
     pthread_mutex_unlock(&lock);

@@ -10,6 +10,7 @@ struct exchange;
 /* A login that is being tried: hashes of whose and from where. */
 struct attempt {
     uint64_t pair, address, account;
+    uint64_t due_ms; /* of the account, before it began: a known address need not wait for that */
 };
 
 enum attempt_outcome {
@@ -24,6 +25,17 @@ enum attempt_brake {
     ATTEMPTS_ADDRESS, /* of any names from this address */
     ATTEMPTS_ACCOUNT, /* of this name from any address */
     ATTEMPTS_BRAKES,
+};
+
+#define ATTEMPTS_COUNT_MAX 16 /* failures that count beyond those that need not wait */
+#define ATTEMPTS_GOOD_MS                                                                                     \
+    (UINT64_C(30) * 86400000) /* an address from which an account logged in stays known */
+
+/* How failures make one wait: not up to `free` of them, then 1 s, 2 s, 4 s … */
+struct attempt_rule {
+    uint64_t free;
+    uint64_t wait_ms;  /* the longest */
+    uint64_t decay_ms; /* after which one failure is forgotten */
 };
 
 /* What a refused attempt is told. */
@@ -41,7 +53,16 @@ void attempts_configure(uint64_t failures, uint64_t wait_ms);
  * end says otherwise, so that many at once are no way around; or a wait, and nothing was counted. */
 struct attempt_wait attempts_begin(struct attempt *attempt, struct mirai_str name,
                                    const struct address *client, uint64_t now_ms);
+/* The same without asking: what all gateways know together let it through. */
+void attempts_begin_allowed(struct attempt *attempt, struct mirai_str name, const struct address *client,
+                            uint64_t now_ms);
 void attempts_end(const struct attempt *attempt, enum attempt_outcome outcome, uint64_t now_ms);
+
+/* The rule in force. False: nobody ever waits. */
+bool attempts_rule(enum attempt_brake brake, struct attempt_rule *rule);
+/* What a brake counts, as bytes that are the same in every gateway; appends to out. */
+void attempts_describe(enum attempt_brake brake, struct mirai_str name, const struct address *client,
+                       struct mirai_buf *out);
 
 /* One spelling for all under which a store or directory may know the same account: without regard to case, accents, the
  * width of letters, blanks and invisible characters. bare: without its domain, DOMAIN\NAME or NAME@DOMAIN. Coarse on
@@ -50,9 +71,10 @@ void attempts_fold(struct mirai_str name, bool bare, struct mirai_buf *out);
 
 /* ------------------------------------------------------------------ for the route */
 
-/* Ask before a login is tried. False: it must wait, and was answered so. Until attempts_note, or the end of the
- * request, it counts as failed. */
-bool attempts_allow(struct exchange *exchange, struct mirai_str name);
+/* Ask before a login is tried: `allowed`, once, now or when Redis has answered (then the request may end before); or it
+ * must wait, and is answered so. Until attempts_note, or the end of the request, it counts as failed. name: lent until
+ * then. */
+void attempts_allow(struct exchange *exchange, struct mirai_str name, void (*allowed)(struct exchange *));
 /* What became of it: the store's reply to the login. */
 void attempts_note(struct exchange *exchange, const struct mirai_rpc_reply *reply);
 /* The same where the gateway itself found out. */

@@ -117,6 +117,22 @@ bool held_on(void)
     return held.on;
 }
 
+const char *held_prefix(void)
+{
+    return held.prefix;
+}
+
+void held_shared_key(const char *purpose, unsigned char key[HELD_KEY_SIZE])
+{
+    crypto_auth_hmacsha256_state state;
+    static const unsigned char none[1];
+    crypto_auth_hmacsha256_init(&state, held.key.len > 0 ? (const unsigned char *)held.key.data : none,
+                                held.key.len);
+    crypto_auth_hmacsha256_update(&state, (const unsigned char *)purpose, strlen(purpose) + 1);
+    crypto_auth_hmacsha256_final(&state, key);
+    sodium_memzero(&state, sizeof(state));
+}
+
 int held_open(struct gateway_loop *loop)
 {
     SSL_CTX *tls = NULL;

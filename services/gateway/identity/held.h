@@ -13,6 +13,11 @@
 int held_init(void);
 /* Whether sessions are kept in Redis. */
 bool held_on(void);
+/* What the keys of this installation begin with, in Redis. */
+const char *held_prefix(void);
+/* A key that all gateways with the same MIRAI_SESSION_KEY have, different for each purpose. */
+#define HELD_KEY_SIZE 32
+void held_shared_key(const char *purpose, unsigned char key[HELD_KEY_SIZE]);
 /* The loop's connection. 0, or MIRAI_E_INVALID with the reason logged. */
 int held_open(struct gateway_loop *loop);
 void held_close(struct gateway_loop *loop);

@@ -250,9 +250,10 @@ static void ask_place(struct login *login)
 }
 
 /* Every login that is tried comes here once. */
-static void login_begun(struct login *login)
+static void login_begun(struct exchange *exchange)
 {
-    if (login->exchange->loop->directory == NULL) {
+    struct login *login = exchange->state;
+    if (exchange->loop->directory == NULL) {
         ask_store(login);
     } else if (directory_name_has_domain(login->given.name)) {
         ask_directory(login);
@@ -334,7 +335,5 @@ void handle_login(struct exchange *exchange)
         response_fault(exchange, err, &faults);
         return;
     }
-    if (attempts_allow(exchange, login->given.name)) {
-        login_begun(login);
-    }
+    attempts_allow(exchange, login->given.name, login_begun);
 }

@@ -1,5 +1,7 @@
 #include "services/gateway/identity/held_record.h"
 #include "services/gateway/identity/redis.h"
+#include "services/gateway/identity/shared_attempts.h"
+#include "services/gateway/shared_rates.h"
 
 #include "libcommon/error.h"
 #include "tests/fuzz/fuzz.h"
@@ -26,6 +28,31 @@ static void open_reply(const redisReply *reply)
     mirai_arena_free(&arena);
 }
 
+/* What Redis says about login attempts and rate limits. */
+static void read_limits(const redisReply *reply)
+{
+    static bool ready;
+    struct attempt_wait wait;
+    uint64_t missing_us[4], due_ms;
+    if (!ready) {
+        attempts_configure(5, 300000);
+        shared_attempts_init();
+        ready = true;
+    }
+    if (shared_attempts_read(reply, &wait, &due_ms) == 0) {
+        expect(wait.brake < ATTEMPTS_BRAKES && wait.ms <= 300000 &&
+               (wait.ms == 0) == (wait.brake == ATTEMPTS_NO_BRAKE));
+    }
+    for (size_t count = 0; count <= 4; count++) {
+        if (shared_rates_read(reply, count, 40000000, missing_us) == 0) {
+            expect(reply->elements == count);
+            for (size_t i = 0; i < count; i++) {
+                expect(missing_us[i] <= 40000000);
+            }
+        }
+    }
+}
+
 /* Answers as they come from the connection, in parts of `step` bytes. */
 static void read_answers(const uint8_t *data, size_t size, size_t step)
 {
@@ -39,6 +66,7 @@ static void read_answers(const uint8_t *data, size_t size, size_t step)
         int err;
         while ((err = redisReaderGetReply(reader, &reply)) == REDIS_OK && reply != NULL) {
             open_reply(reply);
+            read_limits(reply);
             freeReplyObject(reply);
         }
         if (err != REDIS_OK) {

@@ -152,6 +152,24 @@ static void a_success_clears_the_pair_only(void **state)
     assert_int_equal(wait_of("hana", "203.0.113.3").brake, ATTEMPTS_ACCOUNT);
 }
 
+/* Nor a success at a known address the way of strangers. */
+static void a_success_lets_no_stranger_through(void **state)
+{
+    (void)state;
+    assert_true(tries("taro", "192.0.2.1", ATTEMPT_GOOD));
+    for (int i = 0; i < 100; i++) {
+        char from[32];
+        snprintf(from, sizeof(from), "198.51.100.%d", i);
+        tries("taro", from, ATTEMPT_FAILED);
+    }
+    uint64_t before = wait_of("taro", "203.0.113.1").ms;
+    assert_true(before > 0);
+    assert_true(tries("taro", "192.0.2.1", ATTEMPT_GOOD));
+    assert_int_equal(wait_of("taro", "203.0.113.1").ms, before);
+    assert_true(tries("taro", "192.0.2.1", ATTEMPT_OPEN));
+    assert_int_equal(wait_of("taro", "203.0.113.1").ms, before);
+}
+
 static void what_is_neither_counts_for_nothing(void **state)
 {
     (void)state;
@@ -316,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup(many_at_once_are_no_way_around, set_up),
         cmocka_unit_test_setup(who_came_before_a_failure_does_not_wait_for_it, set_up),
         cmocka_unit_test_setup(a_success_clears_the_pair_only, set_up),
+        cmocka_unit_test_setup(a_success_lets_no_stranger_through, set_up),
         cmocka_unit_test_setup(what_is_neither_counts_for_nothing, set_up),
         cmocka_unit_test_setup(guesses_of_an_attacker_at_one_address, set_up),
         cmocka_unit_test_setup(guesses_of_an_attacker_at_ever_new_addresses, set_up),
