@@ -182,6 +182,28 @@ static void logins_at_once_all_get_past_an_outdated_hash(void **state)
     }
 }
 
+/* Somebody at an open session guesses the password: that leaves a row. */
+static void a_wrong_password_in_a_session_is_audited(void **state)
+{
+    struct fixture *f = *state;
+    make_user(f, "tanaka", MIRAI_ROLE_EDITOR);
+    struct mirai_login_result session = log_in(f, "tanaka");
+    struct mirai_principal tanaka = principal_of(f, session.token);
+    struct mirai_password_change change = {0};
+    mirai_set(password_change, &change, old_password, MIRAI_STR("wrong horse battery"));
+    mirai_set(password_change, &change, new_password, MIRAI_STR("another horse battery"));
+    assert_int_equal(CALL(f, &tanaka, user_password, &change, NULL), MIRAI_E_FORBIDDEN);
+    assert_int_equal(find_int(f, "SELECT count(*) FROM audit WHERE action = 'user.password' AND "
+                                 "result = 'forbidden' AND user_id > 0"),
+                     1);
+    struct mirai_second_factor_begin begin = {0};
+    mirai_set(second_factor_begin, &begin, password, MIRAI_STR("wrong horse battery"));
+    assert_int_equal(CALL(f, &tanaka, second_factor_begin, &begin, NULL), MIRAI_E_FORBIDDEN);
+    assert_int_equal(find_int(f, "SELECT count(*) FROM audit WHERE action = 'second_factor.begin' AND "
+                                 "result = 'forbidden'"),
+                     1);
+}
+
 /* What an Admin asks for while passwords are being hashed counts for those logins too. */
 static void a_change_that_must_be_is_not_overtaken(void **state)
 {
@@ -329,6 +351,7 @@ int main(void)
         TEST(a_login_renews_an_outdated_hash),
         TEST(logins_at_once_all_get_past_an_outdated_hash),
         TEST(a_change_that_must_be_is_not_overtaken),
+        TEST(a_wrong_password_in_a_session_is_audited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
