@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#define STRS_ITEM_MAX 200 /* code points of an item of a STRS list */
-
 /* Functions return 0 also for a faulty value, so that decoding goes on and reports the next fault too; only
  * bytes that are not MessagePack end it. */
 struct decoder {
@@ -198,10 +196,14 @@ static int decode_scalar(struct decoder *decoder, const struct mirai_field *fiel
 
 /* ------------------------------------------------------------------ lists and objects */
 
-static int decode_strs(struct decoder *decoder, const struct mirai_path *up, struct mirai_mp *mp,
-                       uint32_t count, struct mirai_strs *member)
+static int decode_strs(struct decoder *decoder, unsigned flags, const struct mirai_path *up,
+                       struct mirai_mp *mp, uint32_t count, struct mirai_strs *member)
 {
-    static const struct mirai_field item = {.kind = MIRAI_FIELD_STR, .min = 1, .max = STRS_ITEM_MAX};
+    const struct mirai_field item = {
+        .kind = MIRAI_FIELD_STR,
+        .min = 1,
+        .max = (flags & MIRAI_LONG_ITEMS) != 0 ? MIRAI_LONG_ITEM_MAX : MIRAI_ITEM_MAX,
+    };
     member->items = mirai_arena_alloc(decoder->arena, count * sizeof(*member->items));
     member->count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -280,7 +282,7 @@ static int decode_list(struct decoder *decoder, const struct mirai_field *field,
     }
     switch (field->kind) {
     case MIRAI_FIELD_STRS:
-        return decode_strs(decoder, path, mp, value.count, member);
+        return decode_strs(decoder, field->flags, path, mp, value.count, member);
     case MIRAI_FIELD_INTS:
         return decode_ints(decoder, path, mp, value.count, member);
     default:

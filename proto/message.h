@@ -13,16 +13,16 @@
  * present are left out. */
 
 enum mirai_field_kind {
-    MIRAI_FIELD_BOOL,    /* bool */
-    MIRAI_FIELD_INT,     /* int64_t; min..max */
-    MIRAI_FIELD_DOUBLE,  /* double */
-    MIRAI_FIELD_STR,     /* struct mirai_str, valid UTF-8 without NUL; min..max code points */
-    MIRAI_FIELD_BIN,     /* struct mirai_str; min..max bytes; base64 in JSON */
-    MIRAI_FIELD_ENUM,    /* int: index into `of` (an enum); a string on the wire */
-    MIRAI_FIELD_TIME,    /* int64_t Unix ms; RFC 3339 string on the wire */
-    MIRAI_FIELD_DATE,    /* struct mirai_str "2026-01-31" (checked) */
-    MIRAI_FIELD_OBJECT,  /* struct of message `of`, inline */
-    MIRAI_FIELD_STRS,    /* struct mirai_strs; at most `max` items of 1..200 code points */
+    MIRAI_FIELD_BOOL,   /* bool */
+    MIRAI_FIELD_INT,    /* int64_t; min..max */
+    MIRAI_FIELD_DOUBLE, /* double */
+    MIRAI_FIELD_STR,    /* struct mirai_str, valid UTF-8 without NUL; min..max code points */
+    MIRAI_FIELD_BIN,    /* struct mirai_str; min..max bytes; base64 in JSON */
+    MIRAI_FIELD_ENUM,   /* int: index into `of` (an enum); a string on the wire */
+    MIRAI_FIELD_TIME,   /* int64_t Unix ms; RFC 3339 string on the wire */
+    MIRAI_FIELD_DATE,   /* struct mirai_str "2026-01-31" (checked) */
+    MIRAI_FIELD_OBJECT, /* struct of message `of`, inline */
+    MIRAI_FIELD_STRS, /* struct mirai_strs; at most `max` items of 1..200 code points, or more: MIRAI_LONG_ITEMS */
     MIRAI_FIELD_INTS,    /* struct mirai_ints; at most `max` items */
     MIRAI_FIELD_OBJECTS, /* struct mirai_objects of message `of`; at most `max` items */
     MIRAI_FIELD_RAW,     /* struct mirai_str: any one MessagePack value, passed through */
@@ -44,10 +44,14 @@ struct mirai_objects {
 
 enum mirai_field_flag {
     MIRAI_OPTIONAL = 0,
-    MIRAI_REQUIRED = 1, /* must be present */
-    MIRAI_NULLABLE = 2, /* null means: present, and empty (clears the value in a PATCH) */
-    MIRAI_INTERNAL = 4, /* set by daemons only: from outside it is an unknown field */
+    MIRAI_REQUIRED = 1,   /* must be present */
+    MIRAI_NULLABLE = 2,   /* null means: present, and empty (clears the value in a PATCH) */
+    MIRAI_INTERNAL = 4,   /* set by daemons only: from outside it is an unknown field */
+    MIRAI_LONG_ITEMS = 8, /* STRS: items of up to MIRAI_LONG_ITEM_MAX code points */
 };
+
+#define MIRAI_ITEM_MAX      200  /* code points of an item of a list of texts */
+#define MIRAI_LONG_ITEM_MAX 1000 /* of one with MIRAI_LONG_ITEMS: a DN */
 
 struct mirai_enum {
     const char *name;

@@ -4,6 +4,7 @@
 #define OPT  MIRAI_OPTIONAL
 #define NUL  MIRAI_NULLABLE
 #define INN  MIRAI_INTERNAL
+#define LNG  MIRAI_LONG_ITEMS
 #define ID   1, INT64_MAX
 #define ANY  0, INT64_MAX
 #define BODY 0, 1048576

@@ -2,7 +2,7 @@
  *
  * F(M, kind, name, of, flags, min, max, doc) with M the message itself and the kinds of proto/message.h. `of`
  * names the message or enum of OBJECT, OBJECTS and ENUM fields, otherwise `none`. flags: REQ(uired),
- * OPT(ional), NUL(lable), INN (internal: set by daemons, refused from outside). min and max bound code points of STR, bytes of BIN, values of INT, items of lists;
+ * OPT(ional), NUL(lable), INN (internal: set by daemons, refused from outside), LNG (long items of STRS). min and max bound code points of STR, bytes of BIN, values of INT, items of lists;
  * shorthands (proto/messages.c): ID = 1.., ANY = 0.., BODY = a text of at most 1 MiB. New fields are added at
  * the end and are optional: an older daemon ignores them, a newer one does without. */
 #ifndef MIRAI_PROTO_MESSAGES_DEF_H
@@ -286,19 +286,19 @@
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
     F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
     F(M, INTS, members, none, OPT, 0, 10000, "ids of users; everyone is in the group `everyone`")            \
-    F(M, STR, directory, none, OPT, 0, 400,                                                                  \
+    F(M, STR, directory, none, OPT, 0, 1000,                                                                 \
       "group of the directory whose members belong to it: its DN or name")
 #define MIRAI_MESSAGE_group_page(F, M) F(M, OBJECTS, items, group, REQ, 0, 1000, "groups")
 #define MIRAI_MESSAGE_group_create(F, M)                                                                     \
     F(M, STR, name, none, REQ, 1, 100, "name, unique")                                                       \
     F(M, INTS, members, none, OPT, 0, 10000, "ids of users")                                                 \
-    F(M, STR, directory, none, OPT, 0, 400,                                                                  \
+    F(M, STR, directory, none, OPT, 0, 1000,                                                                 \
       "group of the directory whose members belong to it: its DN or name")
 #define MIRAI_MESSAGE_group_patch(F, M)                                                                      \
     F(M, INT, id, none, REQ, ID, "id")                                                                       \
     F(M, STR, name, none, OPT, 1, 100, "name, unique")                                                       \
     F(M, INTS, members, none, OPT, 0, 10000, "ids of users: the whole new list")                             \
-    F(M, STR, directory, none, NUL, 0, 400,                                                                  \
+    F(M, STR, directory, none, NUL, 0, 1000,                                                                 \
       "group of the directory whose members belong to it: its DN or name")
 
 /* ---------------------------------------------------------------- users, login, tokens */
@@ -360,7 +360,7 @@
     F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
     F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
     F(M, ENUM, role, role, REQ, 0, 0, "highest role that its groups give")                                   \
-    F(M, STRS, groups, none, OPT, 0, 1000, "DNs and names of its groups, nested ones too")                   \
+    F(M, STRS, groups, none, LNG, 0, 1000, "DNs and names of its groups, nested ones too")                   \
     F(M, STR, otp, none, OPT, 6, 40, "one-time code or recovery code")                                       \
     F(M, OBJECT, client, session_client, OPT, 0, 0, "of the gateway")
 #define MIRAI_MESSAGE_account_name(F, M) F(M, STR, name, none, REQ, 1, 100, "login name")
@@ -385,7 +385,7 @@
     F(M, STR, display_name, none, OPT, 0, 200, "name for people")                                            \
     F(M, STR, email, none, OPT, 0, 254, "mail address")                                                      \
     F(M, STR, directory_name, none, OPT, 1, 1000, "DN")                                                      \
-    F(M, STRS, groups, none, OPT, 0, 1000, "DNs and names of its groups, nested ones too")
+    F(M, STRS, groups, none, LNG, 0, 1000, "DNs and names of its groups, nested ones too")
 /* A session that the gateway keeps: whose it is, and whether it still counts. */
 #define MIRAI_MESSAGE_held_session(F, M)                                                                     \
     F(M, INT, user_id, none, REQ, ID, "user")                                                                \

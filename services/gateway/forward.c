@@ -143,6 +143,27 @@ static int add_checked(struct exchange *exchange, const struct mirai_message *me
     return 0;
 }
 
+static bool takes_body(const struct route *route)
+{
+    return route->method != ROUTE_GET && (route->method != ROUTE_DELETE || (route->flags & ROUTE_BODY) != 0);
+}
+
+/* What belongs into a body does not come from the query: URLs end up in logs and histories, secrets with them. */
+static int refuse_query(struct exchange *exchange)
+{
+    const struct target *target = &exchange->target;
+    struct mirai_faults faults = {.count = 0};
+    for (size_t i = 0; i < target->pairs_count; i++) {
+        mirai_message_set_text(&mirai_message_empty, target->pairs[i].name, target->pairs[i].value,
+                               &exchange->loop->arena, &(struct mirai_empty){0}, &faults);
+    }
+    if (faults.count == 0) {
+        return 0;
+    }
+    response_fault(exchange, MIRAI_E_UNPROCESSABLE, &faults);
+    return MIRAI_E_UNPROCESSABLE;
+}
+
 int forward_params(struct exchange *exchange, const struct mirai_message *message)
 {
     alignas(max_align_t) char extra[PARAMS_MAX];
@@ -153,14 +174,16 @@ int forward_params(struct exchange *exchange, const struct mirai_message *messag
         response_fault(exchange, MIRAI_E_INTERNAL, NULL);
         return MIRAI_E_INTERNAL;
     }
-    int err = exchange_params(exchange, message, extra);
+    bool with_body = takes_body(exchange->route);
+    int err = with_body ? refuse_query(exchange) : 0;
+    if (err == 0) {
+        err = exchange_params(exchange, message, extra);
+    }
     if (err != 0) {
         return err;
     }
     set_defaults(exchange, extra);
-    bool takes_body = exchange->route->method != ROUTE_GET &&
-                      (exchange->route->method != ROUTE_DELETE || (exchange->route->flags & ROUTE_BODY) != 0);
-    if (!takes_body || body.len == 0) {
+    if (!with_body || body.len == 0) {
         mirai_message_encode(message, extra, out);
         return 0;
     }

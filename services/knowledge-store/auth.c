@@ -15,19 +15,19 @@ static int find_account(struct op *op, struct mirai_str key, int64_t id)
     struct account *account = mirai_arena_alloc(&op->arena, sizeof(*account));
     account->hash = "";
     op->state = account;
-    struct db_rows *rows = db_query(
-        op->db,
-        "SELECT id, name, password_hash, source, must_change_password, display_name, email FROM users "
-        "WHERE (name_key = ?1 OR id = ?2) AND enabled",
-        DB_S_IF(key.len > 0, key), DB_I_IF(key.len == 0, id));
+    struct db_rows *rows =
+        db_query(op->db,
+                 "SELECT id, name, password_hash, source, display_name, email, session_epoch FROM users "
+                 "WHERE (name_key = ?1 OR id = ?2) AND enabled",
+                 DB_S_IF(key.len > 0, key), DB_I_IF(key.len == 0, id));
     if (db_next(rows)) {
         account->id = db_int(rows, 0);
         account->name = db_text_copy(rows, 1, &op->arena);
         account->hash = db_text_copy(rows, 2, &op->arena).data;
         account->source = (int)db_int(rows, 3);
-        account->change = db_int(rows, 4) != 0;
-        account->display_name = db_text_copy(rows, 5, &op->arena);
-        account->email = db_text_copy(rows, 6, &op->arena);
+        account->display_name = db_text_copy(rows, 4, &op->arena);
+        account->email = db_text_copy(rows, 5, &op->arena);
+        account->epoch = db_int(rows, 6);
     }
     return db_end(rows);
 }
@@ -49,9 +49,10 @@ int auth_verify_own(struct op *op, struct mirai_str password)
 int auth_check_unchanged(struct op *op, const struct account *account)
 {
     int64_t id;
-    int err =
-        db_find_int(op->db, &id, "SELECT id FROM users WHERE id = ?1 AND enabled AND password_hash = ?2",
-                    DB_I(account->id), DB_S(mirai_str(account->hash)));
+    int err = db_find_int(op->db, &id,
+                          "SELECT id FROM users WHERE id = ?1 AND enabled "
+                          "AND (password_hash = ?2 OR session_epoch = ?3)",
+                          DB_I(account->id), DB_S(mirai_str(account->hash)), DB_I(account->epoch));
     return err == MIRAI_E_NOT_FOUND ? MIRAI_E_UNAUTHENTICATED : err;
 }
 
@@ -113,8 +114,13 @@ int auth_login_verify(struct op *op)
 static int check_rest(struct op *op, const struct account *account)
 {
     const struct mirai_login *params = op->params;
+    int64_t change = 0;
     int err = second_factor_check(op, account->id, params->otp);
-    return err == 0 && account->change && !mirai_has(login, params, new_password)
+    if (err == 0) { /* only now: an Admin may have said so while the password was hashed */
+        err = db_find_int(op->db, &change, "SELECT must_change_password FROM users WHERE id = ?1",
+                          DB_I(account->id));
+    }
+    return err == 0 && change != 0 && !mirai_has(login, params, new_password)
                ? op_fail_with(op, MIRAI_E_FORBIDDEN, "the password must be changed", "need",
                               MIRAI_STR("new_password"))
                : err;

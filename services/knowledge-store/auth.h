@@ -7,9 +7,9 @@
 
 /* What the database knows of an account, from the step that reads it to the one that writes. */
 struct account {
-    int64_t id;  /* 0: there is none that may log in */
-    int source;  /* enum mirai_account_source */
-    bool change; /* must change its password */
+    int64_t id;    /* 0: there is none that may log in */
+    int source;    /* enum mirai_account_source */
+    int64_t epoch; /* session_epoch: rises with a new password */
     struct mirai_str name, display_name, email;
     const char *hash; /* "" when there is none */
     char new_hash[PASSWORD_HASH_SIZE];
@@ -19,7 +19,7 @@ struct account {
 int auth_find_own(struct op *op);
 /* Whether this is its password: 0 or MIRAI_E_FORBIDDEN. PASSWORD. */
 int auth_verify_own(struct op *op, struct mirai_str password);
-/* Hashing takes its time: the account must still be as it was read. 0, MIRAI_E_UNAUTHENTICATED or a database error.
+/* Hashing takes its time: the account must still be as it was read, but for the same password hashed anew. 0, MIRAI_E_UNAUTHENTICATED or a database error.
  * WRITE. */
 int auth_check_unchanged(struct op *op, const struct account *account);
 

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NONCE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
@@ -48,6 +49,7 @@ int seal_open(const char *data_dir, unsigned char key[SEAL_KEY_SIZE], bool *made
 {
     char path[PATH_MAX];
     unsigned char more;
+    struct stat status;
     snprintf(path, sizeof(path), "%s/identity.key", data_dir);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     *made = fd < 0 && errno == ENOENT;
@@ -61,6 +63,10 @@ int seal_open(const char *data_dir, unsigned char key[SEAL_KEY_SIZE], bool *made
     int err = read(fd, key, SEAL_KEY_SIZE) == SEAL_KEY_SIZE && read(fd, &more, 1) == 0
                   ? 0
                   : fail("the key of secrets is not 32 bytes", path);
+    if (err == 0 && (fstat(fd, &status) != 0 || (status.st_mode & 077) != 0)) {
+        mirai_log(ERROR, "others may read the key of secrets: chmod 600", MIRAI_LOG_Z("path", path));
+        err = MIRAI_E_INVALID;
+    }
     close(fd);
     return err;
 }

@@ -294,6 +294,10 @@ int users_patch(struct op *op)
     const char *hash = op->state;
     op_object(op, "user", params->id);
     int err = user_find(op, params->id, &before);
+    if (err == 0) {
+        err = check_directory(
+            op, &before); /* again: the directory may have spoken while the password was hashed */
+    }
     if (err != 0) {
         return err;
     }

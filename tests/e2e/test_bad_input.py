@@ -108,6 +108,16 @@ class BadInput(Case):
                      "/api/v1/articles?limit=1&limit=2", "/api/v1/articles?limit=%ff", "/api/v1/articles?type=nothing", "/api/v1/articles?sort=title"):
             self.expect_problem(self.client.get(path), (400, 404, 414, 422))
 
+    def test_bodies_do_not_come_from_the_query(self):
+        """What is in a URL ends up in logs and histories, above all secrets."""
+        answer = self.client.request("PUT", "/api/v1/users/me/password?old_password=a-secret-in-a-url&new_password=another")
+        self.expect_problem(answer, 422)
+        self.assertEqual({(error["path"], error["problem"]) for error in answer.json["errors"]},
+                         {("/old_password", "unknown-field"), ("/new_password", "unknown-field")})
+        self.expect_problem(self.client.post("/api/v1/articles?title=x", {"type": "incident", "body": "x"}), 422)
+        self.expect_problem(self.client.request("POST", "/api/v1/session?name=admin&password=x", raw=b"{}",
+                                                headers={"Content-Type": "application/json"}), 422)
+
     def test_cursors(self):
         good = None
         for n in range(3):

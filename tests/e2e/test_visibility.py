@@ -42,7 +42,9 @@ class Visibility(Case):
             assert cls.member.post(f"{path}/feedback", {"rating": 1, "comment": WORD}).status == 201
             made = cls.member.post(f"/api/v1/articles/{cls.open['id']}/relations", {"type": "related", "to_id": article["id"]})
             assert made.status == 201, made
-        wait_for(lambda: admin.get("/api/v1/search", q=WORD).json["total"] == 3, 10, "the articles in the index")
+        for article in [*cls.hidden, cls.open]:  # as they are now, and not as they were made
+            stack.wait_indexed(admin.get(f"/api/v1/articles/{article['id']}").json, admin, 30)
+        wait_for(lambda: cls.member.get("/api/v1/search", q=WORD).json["total"] == 3, 30, "what the member may find")
 
     def reads(self, article):
         path = f"/api/v1/articles/{article['id']}"

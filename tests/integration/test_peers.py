@@ -119,13 +119,33 @@ class Peers(unittest.TestCase):
 
     def test_a_stolen_name_gets_nothing(self):
         """Someone in the folder calls himself the second store. No request goes there, above all no password."""
+        with self.listener(USERS["metrics"]) as reading:
+            seen = b""
+            while seen.count(b"C") < 6:  # each daemon has tried, and gone again
+                seen += os.read(reading, 100)
+            for _ in range(20):
+                self.assertEqual(self.stack.client(None).post("/api/v1/session", {
+                    "name": "admin", "password": self.stack.admin_password}).status, 201)
+            self.assertEqual({line for line in seen.split() if line != b"C0"}, set())
+            wait_for(lambda: any(line["message"] == "not the daemon that should be there" for line in self.stack.log_lines()))
+
+    def test_the_right_user_is_spoken_to(self):
+        """Control of the test above: the same listener, but of the store's user, gets bytes."""
+        with self.listener(USERS["knowledge-store"]) as reading:
+            seen = b""
+            while not any(line.startswith(b"C") and line != b"C0" for line in seen.split(b"\n")[:-1]):
+                seen += os.read(reading, 100)
+
+    @contextlib.contextmanager
+    def listener(self, user):
+        """Someone who calls himself the second store; yields a pipe with a line "C<bytes>" for each connection that has ended."""
         path = str(self.stack.dir / "run" / "knowledge-store@2.sock")
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reading)
             os.setgroups([])
-            os.setresuid(*[pwd.getpwnam(USERS["metrics"]).pw_uid] * 3)
+            os.setresuid(*[pwd.getpwnam(user).pw_uid] * 3)
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 listener.bind(path)
                 os.chmod(path, 0o777)
@@ -135,23 +155,17 @@ class Peers(unittest.TestCase):
                     data = b""
                     with connection, contextlib.suppress(OSError):
                         connection.sendall(b"\0SP\0\0\x31\0\0")
+                        connection.settimeout(2)  # the right one's connections stay
                         while more := connection.recv(65536):
                             data += more
                     os.write(writing, b"C%d\n" % len(data))
                 while True:
                     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
         os.close(writing)
-        self.addCleanup(os.close, reading)
         try:
-            seen = b""
-            while seen.count(b"C") < 6:  # each daemon has tried, and gone again
-                seen += os.read(reading, 100)
-            for _ in range(20):
-                self.assertEqual(self.stack.client(None).post("/api/v1/session", {
-                    "name": "admin", "password": self.stack.admin_password}).status, 201)
-            self.assertEqual({line for line in seen.split() if line != b"C0"}, set())
-            wait_for(lambda: any(line["message"] == "not the daemon that should be there" for line in self.stack.log_lines()))
+            yield reading
         finally:
+            os.close(reading)
             os.kill(pid, 9)
             os.waitpid(pid, 0)
             os.unlink(path)

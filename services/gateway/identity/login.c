@@ -153,15 +153,13 @@ static void ask_store(struct login *login)
 
 /* ------------------------------------------------------------------ directory */
 
-#define ITEM_MAX 200 /* characters of an item of a list of texts */
-
 /* Names of groups that the message can carry. */
 static struct mirai_strs groups_of(struct mirai_arena *arena, const struct directory_person *person)
 {
     struct mirai_strs groups = {
         mirai_arena_alloc(arena, (person->groups_count + 1) * sizeof(struct mirai_str)), 0};
     for (size_t i = 0; i < person->groups_count; i++) {
-        if (mirai_utf8_length(person->groups[i]) <= ITEM_MAX) {
+        if (mirai_utf8_length(person->groups[i]) <= MIRAI_LONG_ITEM_MAX) {
             groups.items[groups.count++] = person->groups[i];
         }
     }

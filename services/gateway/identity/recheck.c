@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-#define CLAIM    100 /* accounts at a time */
-#define ITEM_MAX 200 /* characters of an item of a list of texts */
+#define CLAIM 100 /* accounts at a time */
 
 /* One account that was claimed: looked up, then reported. */
 struct check {
@@ -64,7 +63,7 @@ static void set_person(struct mirai_directory_state *state, const struct directo
 {
     size_t count = 0;
     for (size_t i = 0; i < person->groups_count; i++) {
-        if (mirai_utf8_length(person->groups[i]) <= ITEM_MAX) {
+        if (mirai_utf8_length(person->groups[i]) <= MIRAI_LONG_ITEM_MAX) {
             groups[count++] = person->groups[i];
         }
     }

@@ -147,7 +147,8 @@ static void choose_list(struct choices *c, const struct mirai_field *field, void
         struct mirai_strs *strs = member;
         *strs = (struct mirai_strs){mirai_arena_alloc(&c->arena, count * sizeof(*strs->items)), count};
         for (size_t i = 0; i < count; i++) {
-            strs->items[i] = choose_text(c, 1, 200);
+            strs->items[i] = choose_text(
+                c, 1, (field->flags & MIRAI_LONG_ITEMS) != 0 ? MIRAI_LONG_ITEM_MAX : MIRAI_ITEM_MAX);
         }
     } else if (field->kind == MIRAI_FIELD_INTS) {
         struct mirai_ints *ints = member;

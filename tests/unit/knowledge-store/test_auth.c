@@ -158,6 +158,74 @@ static void fifty_logins_at_once_are_answered_or_refused(void **state)
     assert_true(refused > 0);
 }
 
+/* The first makes the hash anew while the others' is checked: their password is no less right. */
+static void logins_at_once_all_get_past_an_outdated_hash(void **state)
+{
+    struct fixture *f = *state;
+    struct answer answers[4];
+    struct mirai_login params = credentials("tanaka", PASSWORD);
+    char hash[crypto_pwhash_STRBYTES], sql[256];
+    make_user(f, "tanaka", MIRAI_ROLE_EDITOR);
+    assert_int_equal(
+        crypto_pwhash_str_alg(hash, PASSWORD, strlen(PASSWORD), 2, 8192 * 1024, crypto_pwhash_ALG_ARGON2ID13),
+        0);
+    snprintf(sql, sizeof(sql), "UPDATE users SET password_hash = '%s' WHERE name = 'tanaka'", hash);
+    change_database(f, sql);
+    for (size_t i = 0; i < 4; i++) {
+        send_call(f, &nobody, "", MIRAI_METHOD_ID_auth_login, &params, &answers[i]);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        wait_for(f, &answers[i]);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(answers[i].status, 0);
+    }
+}
+
+/* Somebody at an open session guesses the password: that leaves a row. */
+static void a_wrong_password_in_a_session_is_audited(void **state)
+{
+    struct fixture *f = *state;
+    make_user(f, "tanaka", MIRAI_ROLE_EDITOR);
+    struct mirai_login_result session = log_in(f, "tanaka");
+    struct mirai_principal tanaka = principal_of(f, session.token);
+    struct mirai_password_change change = {0};
+    mirai_set(password_change, &change, old_password, MIRAI_STR("wrong horse battery"));
+    mirai_set(password_change, &change, new_password, MIRAI_STR("another horse battery"));
+    assert_int_equal(CALL(f, &tanaka, user_password, &change, NULL), MIRAI_E_FORBIDDEN);
+    assert_int_equal(find_int(f, "SELECT count(*) FROM audit WHERE action = 'user.password' AND "
+                                 "result = 'forbidden' AND user_id > 0"),
+                     1);
+    struct mirai_second_factor_begin begin = {0};
+    mirai_set(second_factor_begin, &begin, password, MIRAI_STR("wrong horse battery"));
+    assert_int_equal(CALL(f, &tanaka, second_factor_begin, &begin, NULL), MIRAI_E_FORBIDDEN);
+    assert_int_equal(find_int(f, "SELECT count(*) FROM audit WHERE action = 'second_factor.begin' AND "
+                                 "result = 'forbidden'"),
+                     1);
+}
+
+/* What an Admin asks for while passwords are being hashed counts for those logins too. */
+static void a_change_that_must_be_is_not_overtaken(void **state)
+{
+    struct fixture *f = *state;
+    struct answer answers[20], patched;
+    struct mirai_login params = credentials("tanaka", PASSWORD);
+    struct mirai_user_patch patch = {0};
+    struct mirai_user user = make_user(f, "tanaka", MIRAI_ROLE_EDITOR);
+    mirai_set(user_patch, &patch, id, user.id);
+    mirai_set(user_patch, &patch, must_change_password, true);
+    for (size_t i = 0; i < 20; i++) {
+        send_call(f, &nobody, "", MIRAI_METHOD_ID_auth_login, &params, &answers[i]);
+    }
+    send_call(f, &admin, "", MIRAI_METHOD_ID_user_patch, &patch, &patched);
+    wait_for(f, &patched);
+    for (size_t i = 0; i < 20; i++) {
+        wait_for(f, &answers[i]);
+    }
+    assert_int_equal(patched.status, 0);
+    assert_int_equal(find_int(f, "SELECT count(*) FROM tokens WHERE kind = 1"), 0);
+}
+
 static void last_use_is_noted_later(void **state)
 {
     struct fixture *f = *state;
@@ -281,6 +349,9 @@ int main(void)
         TEST(a_password_that_must_change_is_changed_at_login),
         TEST(the_first_login_may_have_to_set_a_password),
         TEST(a_login_renews_an_outdated_hash),
+        TEST(logins_at_once_all_get_past_an_outdated_hash),
+        TEST(a_change_that_must_be_is_not_overtaken),
+        TEST(a_wrong_password_in_a_session_is_audited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

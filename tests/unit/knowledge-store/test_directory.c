@@ -154,6 +154,9 @@ static bool is_in(const struct mirai_user *user, int64_t group)
     return false;
 }
 
+#define LONG_OU "OU=第一情報システム部の長い名前の課,OU=第一情報システム部の長い名前の課,"
+#define LONG_DN "CN=Editors," LONG_OU LONG_OU LONG_OU LONG_OU LONG_OU LONG_OU "DC=example,DC=jp"
+
 static void groups_follow_the_directory(void **state)
 {
     struct fixture *f = *state;
@@ -161,6 +164,7 @@ static void groups_follow_the_directory(void **state)
     struct mirai_group by_name = make_group(f, "by name", "helpdesk");
     struct mirai_group other = make_group(f, "other", "CN=Other,DC=example,DC=jp");
     struct mirai_group by_hand = make_group(f, "by hand", NULL);
+    struct mirai_group by_long_dn = make_group(f, "by long DN", LONG_DN);
     assert_text(by_name.directory, "helpdesk");
     assert_false(mirai_has(group, &by_hand, directory));
     struct mirai_login_result first = enter(f, "tanaka", MIRAI_ROLE_EDITOR);
@@ -173,15 +177,17 @@ static void groups_follow_the_directory(void **state)
     assert_int_equal(CALL(f, &admin, group_patch, &patch, NULL), 0);
 
     struct mirai_str names[] = {MIRAI_STR("cn=editors,ou=情報,dc=example,dc=jp"), MIRAI_STR("Helpdesk"),
-                                MIRAI_STR("CN=Unknown,DC=example,DC=jp"), MIRAI_STR("by hand")};
+                                MIRAI_STR("CN=Unknown,DC=example,DC=jp"), MIRAI_STR("by hand"),
+                                MIRAI_STR(LONG_DN)};
     struct mirai_directory_login params = directory_login("tanaka", MIRAI_ROLE_EDITOR);
     struct mirai_login_result result;
-    mirai_set(directory_login, &params, groups, ((struct mirai_strs){names, 4}));
+    mirai_set(directory_login, &params, groups, ((struct mirai_strs){names, 5}));
     uint64_t stamp = access_stamp(f);
     assert_int_equal(CALL(f, &daemon_, auth_directory, &params, &result), 0);
     assert_true(access_stamp(f) != stamp);
     assert_true(is_in(&result.user, by_dn.id));
     assert_true(is_in(&result.user, by_name.id));
+    assert_true(is_in(&result.user, by_long_dn.id));
     assert_false(is_in(&result.user, other.id)); /* the directory decides on that one */
     assert_true(is_in(&result.user, by_hand.id));
     assert_int_equal(whose(f, first.token, NULL), 0); /* the same role: sessions go on, with other groups */

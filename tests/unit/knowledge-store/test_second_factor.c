@@ -1,5 +1,8 @@
+#include "services/knowledge-store/seal.h"
 #include "services/knowledge-store/totp.h"
 #include "tests/unit/knowledge-store/accounts.h"
+
+#include <sys/stat.h>
 
 /* Somebody with a second factor, and what the authenticator knows. */
 struct owner {
@@ -262,6 +265,12 @@ static void the_secret_is_sealed(void **state)
     fixture_stop(f);
     snprintf(path, sizeof(path), "%s/identity.key", f->dir);
     snprintf(moved, sizeof(moved), "%s/away", f->dir);
+    unsigned char key[SEAL_KEY_SIZE];
+    bool made;
+    assert_int_equal(seal_open(f->dir, key, &made), 0);
+    assert_int_equal(chmod(path, 0640), 0); /* a copy that others may read */
+    assert_int_equal(seal_open(f->dir, key, &made), MIRAI_E_INVALID);
+    assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(rename(path, moved), 0);
     fixture_start(f);
     refresh_codes(f);

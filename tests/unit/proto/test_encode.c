@@ -74,7 +74,8 @@ static void fill_list(struct generator *g, const struct mirai_field *field, void
         struct mirai_strs *strs = member;
         *strs = (struct mirai_strs){mirai_arena_alloc(&g->arena, count * sizeof(*strs->items)), count};
         for (size_t i = 0; i < count; i++) {
-            strs->items[i] = text_value(g, 1, 200);
+            strs->items[i] = text_value(
+                g, 1, (field->flags & MIRAI_LONG_ITEMS) != 0 ? MIRAI_LONG_ITEM_MAX : MIRAI_ITEM_MAX);
         }
     } else if (field->kind == MIRAI_FIELD_INTS) {
         struct mirai_ints *ints = member;
