@@ -267,7 +267,8 @@ static void print_methods(void)
     const char *service = "";
     printf("\n## Methods between daemons\n\nMessagePack-RPC over UNIX sockets. A *read* may be tried again "
            "elsewhere, a *write* "
-           "only with an idempotency key; `system`: only daemons and the operator of the host.\n");
+           "only with an idempotency key, what is sent *once* never, because it holds a secret; `system`: "
+           "only daemons and the operator of the host.\n");
     for (int i = 0; i < MIRAI_METHOD_ID_COUNT; i++) {
         const struct mirai_method *method = &mirai_methods[i];
         if (strcmp(service, method->service) != 0) {
@@ -277,8 +278,11 @@ static void print_methods(void)
                    service);
         }
         printf("| `%s` | %s | %s | [%s](#%s) | [%s](#%s) | %s |\n", method->name,
-               method->kind == MIRAI_RPC_READ ? "read" : "write", roles[method->role], method->params->name,
-               method->params->name, method->result->name, method->result->name, method->doc);
+               method->kind == MIRAI_RPC_READ    ? "read"
+               : method->kind == MIRAI_RPC_WRITE ? "write"
+                                                 : "once",
+               roles[method->role], method->params->name, method->params->name, method->result->name,
+               method->result->name, method->doc);
     }
 }
 

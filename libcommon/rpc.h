@@ -132,6 +132,7 @@ void mirai_rpc_client_free(struct mirai_rpc_client *client);
 enum mirai_rpc_kind {
     MIRAI_RPC_READ,  /* may be asked again on another instance when its own is lost */
     MIRAI_RPC_WRITE, /* sent at most once, unless it carries an idempotency key */
+    MIRAI_RPC_ONCE, /* a write with a secret in its parameters: no key is kept for it, so it is sent at most once */
 };
 
 /* The answer. `status` 0: result holds one MessagePack value. Otherwise `error` holds the error map (may be empty).

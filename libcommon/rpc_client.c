@@ -327,7 +327,8 @@ struct mirai_rpc_call *mirai_rpc_call(struct mirai_rpc_client *client, const cha
 {
     uint64_t now_ms = mirai_monotonic_ms();
     struct mirai_rpc_call *call = prepare(client, method, context, params, now_ms);
-    call->retriable = kind == MIRAI_RPC_READ || (context != NULL && context->idempotency_key.len > 0);
+    bool keyed = context != NULL && context->idempotency_key.len > 0;
+    call->retriable = kind == MIRAI_RPC_READ || (kind == MIRAI_RPC_WRITE && keyed);
     call->callback = callback;
     call->data = data;
     start(call, now_ms);

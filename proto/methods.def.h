@@ -1,6 +1,6 @@
 /* Every method between daemons, declared once.
  *
- * M(name, service, kind, role, params, result, doc). kind: READ or WRITE (what the client library may retry);
+ * M(name, service, kind, role, params, result, doc). kind: READ, WRITE or ONCE (what the client library may retry);
  * role: the lowest enum mirai_role that may call it, checked by the serving daemon before the handler runs;
  * SYSTEM: only daemons and the operator on this host (principal -1). */
 #ifndef MIRAI_PROTO_METHODS_DEF_H
@@ -60,15 +60,15 @@
     M(group_delete, "group.delete", WRITE, ADMIN, by_id, empty, "remove an unused group")                    \
     M(user_list, "user.list", READ, ADMIN, page_request, user_page, "users")                                 \
     M(user_get, "user.get", READ, ADMIN, by_id, user, "one user")                                            \
-    M(user_create, "user.create", WRITE, ADMIN, user_create, user, "make a user")                            \
-    M(user_patch, "user.patch", WRITE, ADMIN, user_patch, user, "change a user")                             \
+    M(user_create, "user.create", ONCE, ADMIN, user_create, user, "make a user")                             \
+    M(user_patch, "user.patch", ONCE, ADMIN, user_patch, user, "change a user")                              \
     M(user_self, "user.self", READ, VIEWER, empty, user, "one's own account")                                \
-    M(user_password, "user.password", WRITE, VIEWER, password_change, empty, "change one's own password")    \
-    M(auth_login, "auth.login", WRITE, NONE, login, login_result, "name and password for a session")         \
+    M(user_password, "user.password", ONCE, VIEWER, password_change, empty, "change one's own password")     \
+    M(auth_login, "auth.login", ONCE, NONE, login, login_result, "name and password for a session")          \
     M(auth_logout, "auth.logout", WRITE, NONE, token_check, empty, "end a session")                          \
     M(auth_token, "auth.token", READ, NONE, token_check, identity, "whose secret is this")                   \
     M(auth_place, "auth.place", READ, SYSTEM, account_name, account_place, "where a password is checked")    \
-    M(auth_directory, "auth.directory", WRITE, SYSTEM, directory_login, login_result,                        \
+    M(auth_directory, "auth.directory", ONCE, SYSTEM, directory_login, login_result,                         \
       "a session for a login that the directory has found good")                                             \
     M(auth_held, "auth.held", READ, SYSTEM, held_session, identity,                                          \
       "who a session kept elsewhere belongs to")                                                             \
@@ -80,11 +80,11 @@
     M(session_delete, "session.delete", WRITE, VIEWER, by_id, empty, "end a session")                        \
     M(session_end_all, "session.end_all", WRITE, VIEWER, sessions_end, sessions_ended,                       \
       "end all sessions of a user")                                                                          \
-    M(second_factor_begin, "second_factor.begin", WRITE, VIEWER, second_factor_begin, second_factor_secret,  \
+    M(second_factor_begin, "second_factor.begin", ONCE, VIEWER, second_factor_begin, second_factor_secret,   \
       "make a secret for one-time codes (RFC 6238)")                                                         \
-    M(second_factor_confirm, "second_factor.confirm", WRITE, VIEWER, second_factor_confirm, recovery_codes,  \
+    M(second_factor_confirm, "second_factor.confirm", ONCE, VIEWER, second_factor_confirm, recovery_codes,   \
       "from now on logins need a one-time code")                                                             \
-    M(second_factor_end, "second_factor.end", WRITE, VIEWER, second_factor_end, empty,                       \
+    M(second_factor_end, "second_factor.end", ONCE, VIEWER, second_factor_end, empty,                        \
       "logins need no one-time code any more")                                                               \
     M(user_hand_over, "user.hand_over", WRITE, ADMIN, hand_over, handed_over,                                \
       "give all articles of a user to another")                                                              \

@@ -108,9 +108,7 @@ static void add_parameters(const struct route *route, const struct mirai_message
     }
     if (route->rpc >= 0 && mirai_methods[route->rpc].kind == MIRAI_RPC_WRITE && route->handle == handle_rpc &&
         strcmp(mirai_methods[route->rpc].service, "knowledge-store") == 0) { /* it alone remembers keys */
-        add_header("Idempotency-Key", false,
-                   "repeating a request with the same key does nothing twice; of requests that may carry a "
-                   "password no trace is kept, so that they count anew",
+        add_header("Idempotency-Key", false, "repeating a request with the same key does nothing twice",
                    &first);
     }
     if (route->method != ROUTE_GET && route->role > MIRAI_ROLE_NONE) {

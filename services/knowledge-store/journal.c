@@ -44,8 +44,7 @@ int journal_audit(struct op *op, int result)
 
 static bool has_key(const struct op *op)
 {
-    return op->request != NULL && op->context->idempotency_key.len > 0 &&
-           (op->method->flags & OP_SECRET_PARAMS) == 0;
+    return op->request != NULL && op->context->idempotency_key.len > 0 && !op_has_secrets(op);
 }
 
 static struct mirai_str hash_params(const struct op *op, unsigned char hash[HASH_BYTES])

@@ -119,7 +119,7 @@ static void reply(struct op *op)
     if (op->request == NULL) {
         return;
     }
-    if ((op->method->flags & OP_SECRET_PARAMS) != 0 && op->request->params.len > 0) {
+    if (op_has_secrets(op) && op->request->params.len > 0) {
         sodium_memzero((char *)op->request->params.data, op->request->params.len); /* the request is ours */
     }
     if (op->err != 0) {

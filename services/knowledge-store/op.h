@@ -37,7 +37,6 @@ enum op_flag {
     OP_AUDIT_FAILURES = 1, /* write an audit row also when it fails (login) */
     OP_NO_AUDIT = 2,       /* internal traffic: no audit row */
     OP_SECRET_RESULT = 4,  /* its result is not kept for idempotency keys */
-    OP_SECRET_PARAMS = 8,  /* nothing of it is kept for them: even a hash would let a password be guessed */
 };
 
 struct op_method {
@@ -122,6 +121,11 @@ void op_touch(struct op *op, int64_t article_id);
 static inline struct op *op_of_job(struct mirai_job *job)
 {
     return (struct op *)job;
+}
+/* Whether its parameters may hold a secret: then nothing of them is kept, even a hash would let a password be guessed. */
+static inline bool op_has_secrets(const struct op *op)
+{
+    return op->declared != NULL && op->declared->kind == MIRAI_RPC_ONCE;
 }
 /* Whether this is the system or an Admin. */
 static inline bool op_is_admin(const struct op *op)

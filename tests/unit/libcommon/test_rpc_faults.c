@@ -252,12 +252,13 @@ static void stream_begin(struct stream *s)
 }
 
 static struct stream *stream_start(struct fixture *f, const char *method, enum mirai_rpc_kind kind,
-                                   size_t concurrency)
+                                   bool keyed, size_t concurrency)
 {
     struct stream *s = mirai_alloc(sizeof(*s));
     s->f = f;
     s->method = method;
     s->kind = kind;
+    s->keyed = keyed;
     for (size_t i = 0; i < concurrency; i++) {
         stream_begin(s);
     }
@@ -294,7 +295,7 @@ static void test_reads_survive_a_killed_server_that_returns(void **state)
     start_server(f, 0);
     start_client(f, NULL);
     assert_int_equal(ask(f, "pid", 5000).value, f->pids[0]);
-    struct stream *s = stream_start(f, "pid", MIRAI_RPC_READ, 4);
+    struct stream *s = stream_start(f, "pid", MIRAI_RPC_READ, false, 4);
     run_for(f, 50);
     kill_server(f, 0);
     run_for(f, 150);
@@ -320,7 +321,7 @@ static void test_reads_never_fail_while_one_of_two_dies(void **state)
         uv_run(&f->loop, UV_RUN_ONCE);
     }
     run_for(f, 300);
-    struct stream *s = stream_start(f, "pid", MIRAI_RPC_READ, 16);
+    struct stream *s = stream_start(f, "pid", MIRAI_RPC_READ, false, 16);
     run_for(f, 50);
     kill_server(f, 1);
     run_for(f, 100);
@@ -331,15 +332,14 @@ static void test_reads_never_fail_while_one_of_two_dies(void **state)
     free(s);
 }
 
-static void test_unkeyed_writes_are_executed_once_at_most(void **state)
+static void assert_never_executed_twice(struct fixture *f, enum mirai_rpc_kind kind, bool keyed)
 {
-    struct fixture *f = *state;
     static unsigned char counts[WRITES_MAX];
     start_server(f, 0);
     start_server(f, 1);
     start_client(f, NULL);
     run_for(f, 300);
-    struct stream *s = stream_start(f, "write", MIRAI_RPC_WRITE, 32);
+    struct stream *s = stream_start(f, "write", kind, keyed, 32);
     for (int round = 0; round < 4; round++) {
         run_for(f, 40);
         kill_server(f, (size_t)round % 2);
@@ -360,6 +360,16 @@ static void test_unkeyed_writes_are_executed_once_at_most(void **state)
     free(s);
 }
 
+static void test_unkeyed_writes_are_executed_once_at_most(void **state)
+{
+    assert_never_executed_twice(*state, MIRAI_RPC_WRITE, false);
+}
+
+static void test_writes_with_secrets_are_executed_once_at_most(void **state)
+{
+    assert_never_executed_twice(*state, MIRAI_RPC_ONCE, true);
+}
+
 static void test_keyed_writes_are_asked_again(void **state)
 {
     struct fixture *f = *state;
@@ -367,11 +377,7 @@ static void test_keyed_writes_are_asked_again(void **state)
     start_server(f, 0);
     start_client(f, NULL);
     assert_int_equal(ask(f, "pid", 5000).status, 0);
-    struct stream *s = mirai_alloc(sizeof(*s));
-    *s = (struct stream){.f = f, .method = "write", .kind = MIRAI_RPC_WRITE, .keyed = true};
-    for (size_t i = 0; i < 32; i++) {
-        stream_begin(s);
-    }
+    struct stream *s = stream_start(f, "write", MIRAI_RPC_WRITE, true, 32);
     for (int round = 0; round < 3; round++) {
         run_for(f, 50);
         kill_server(f, 0);
@@ -533,7 +539,7 @@ static void test_libnng_endpoint_dies_and_returns(void **state)
     start_server(f, 0);
     start_client(f, f->urls[0]);
     assert_int_equal(ask(f, "pid", 5000).value, f->pids[0]);
-    struct stream *s = stream_start(f, "pid", MIRAI_RPC_READ, 16);
+    struct stream *s = stream_start(f, "pid", MIRAI_RPC_READ, false, 16);
     run_for(f, 100);
     kill_server(f, 0);
     start_server(f, 0);
@@ -551,6 +557,7 @@ int main(int argc, char **argv)
         TEST(test_reads_survive_a_killed_server_that_returns),
         TEST(test_reads_never_fail_while_one_of_two_dies),
         TEST(test_unkeyed_writes_are_executed_once_at_most),
+        TEST(test_writes_with_secrets_are_executed_once_at_most),
         TEST(test_keyed_writes_are_asked_again),
         TEST(test_frozen_server_costs_deadlines_and_returns),
         TEST(test_frozen_instance_is_ejected_and_comes_back),
