@@ -117,6 +117,11 @@ bool held_on(void)
     return held.on;
 }
 
+bool held_away(const struct gateway_loop *loop)
+{
+    return held.on && redis_away(loop->redis);
+}
+
 const char *held_prefix(void)
 {
     return held.prefix;

@@ -22,6 +22,8 @@ void held_shared_key(const char *purpose, unsigned char key[HELD_KEY_SIZE]);
 int held_open(struct gateway_loop *loop);
 void held_close(struct gateway_loop *loop);
 
+/* Whether sessions are kept in Redis, which is away: then no password needs to be looked at. */
+bool held_away(const struct gateway_loop *loop);
 /* Make a session of a good login (its result, and the raw members of the answer) and answer with it. */
 void held_login(struct exchange *exchange, const struct mirai_login_result *result, struct mirai_str user,
                 struct mirai_str expires_at);

@@ -2,6 +2,7 @@
 #include "services/gateway/gateway.h"
 #include "services/gateway/identity/attempts.h"
 #include "services/gateway/identity/directory.h"
+#include "services/gateway/identity/held.h"
 #include "services/gateway/notes.h"
 
 #include <sodium.h>
@@ -251,7 +252,9 @@ static void ask_place(struct login *login)
 static void login_begun(struct exchange *exchange)
 {
     struct login *login = exchange->state;
-    if (exchange->loop->directory == NULL) {
+    if (held_away(exchange->loop)) { /* else 503 and 401 would tell right passwords from wrong ones */
+        login_refused(login, PROBLEM_UNAVAILABLE);
+    } else if (exchange->loop->directory == NULL) {
         ask_store(login);
     } else if (directory_name_has_domain(login->given.name)) {
         ask_directory(login);

@@ -444,6 +444,11 @@ void redis_cancel(struct redis_command *command)
 
 /* ------------------------------------------------------------------ life */
 
+bool redis_away(const struct redis *redis)
+{
+    return redis->outage && redis->state != REDIS_READY;
+}
+
 struct redis *redis_new(const struct redis_options *options)
 {
     struct redis *redis = mirai_alloc(sizeof(*redis));

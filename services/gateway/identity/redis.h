@@ -32,6 +32,9 @@ struct redis *redis_new(const struct redis_options *options);
 /* Commands under way end with MIRAI_E_CANCELLED. NULL is fine. */
 void redis_free(struct redis *redis);
 
+/* Whether it is known that commands would fail now. */
+bool redis_away(const struct redis *redis);
+
 /* The answer: status 0 and a reply that is no error, lent; otherwise no reply and MIRAI_E_UNAVAILABLE (no connection, or
  * the server refused: it may or may not have done it when the connection broke), MIRAI_E_DEADLINE, MIRAI_E_OVERLOADED or
  * MIRAI_E_CANCELLED. Once, never before redis_command has returned. */
