@@ -29,7 +29,6 @@ struct head {
 
 struct audit_heads {
     struct store *store;
-    uv_timer_t timer;
     bool started;
     bool signing;      /* an op is under way; loop thread */
     int64_t signed_id; /* newest row that has a signed head; writer thread */
@@ -284,17 +283,18 @@ static void on_timer(uv_timer_t *timer)
 void audit_heads_start(struct audit_heads *heads)
 {
     uint64_t period = (uint64_t)mirai_config_int(MIRAI_CONFIG_AUDIT_HEAD_SECONDS) * 1000;
-    uv_timer_init(heads->store->loop, &heads->timer);
-    heads->timer.data = heads;
+    uv_timer_t *timer = &heads->store->heads_timer;
+    uv_timer_init(heads->store->loop, timer);
+    timer->data = heads;
     heads->started = true;
-    uv_timer_start(&heads->timer, on_timer, FIRST_MS, period);
+    uv_timer_start(timer, on_timer, FIRST_MS, period);
 }
 
 void audit_heads_stop(struct audit_heads *heads)
 {
     if (heads->started) {
         heads->started = false;
-        uv_close((uv_handle_t *)&heads->timer, NULL);
+        uv_close((uv_handle_t *)&heads->store->heads_timer, NULL);
     }
 }
 

@@ -41,6 +41,7 @@ struct store {
     struct mirai_stamps *stamps; /* tell gateways what has changed; NULL: they ask for everything */
     uv_timer_t beat_timer;
     uv_timer_t upkeep_timer;
+    uv_timer_t heads_timer; /* of audit_heads.c: lives here until the loop has closed it */
     uint64_t upkeep_due_ms; /* monotonic */
     size_t ops;             /* under way; loop thread */
 
