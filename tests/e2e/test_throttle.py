@@ -460,8 +460,8 @@ class TwoGateways(Limits):
         wait_for(lambda: {self.enter(gateway, "alone", "203.0.113.5") for gateway in (0, 1)} == {503}, 10, "503")
         for client in tokens:
             self.expect(client.get("/api/v1/articles"), 200)
-        self.assertEqual([self.guess(0, "alone", "198.51.100.60") for _ in range(5)], [401] * 4 + [429])
-        self.assertEqual(self.guess(1, "alone", "198.51.100.60"), 401)
+        for gateway in (0, 1):  # no session could be made: no password is looked at, right or wrong
+            self.assertEqual([self.guess(gateway, "alone", "198.51.100.60") for _ in range(5)], [503] * 5)
         change = lambda: tokens[0].request(
             "PUT", "/api/v1/users/me/password", {"old_password": "wrong", "new_password": "あたらしい合言葉です"}, via("198.51.100.61")).status
         self.assertEqual([change() for _ in range(5)], [403] * 4 + [429])
