@@ -186,6 +186,17 @@ class Client:
         self.close()
 
 
+def end(process, what):
+    """SIGTERM; kill it and fail when it does not end within 30 s."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise AssertionError(f"{what()} did not stop within 30 s") from None
+
+
 class OtherGateway:
     """One more gateway of a running installation, on a port of its own. Use as a context manager."""
 
@@ -214,13 +225,7 @@ class OtherGateway:
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+        end(self.process, lambda: f"gateway {self.instance}")
 
     @property
     def url(self):
@@ -337,13 +342,7 @@ class Stack:
     def stop(self):
         """SIGTERM to the supervisor; returns its exit code."""
         if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                raise AssertionError(f"the supervisor did not stop within 30 s: {self.log_tail()}") from None
+            end(self.process, lambda: f"the supervisor ({self.log_tail()})")
         if self.log:
             self.log.close()
             self.log = None

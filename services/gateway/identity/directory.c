@@ -552,20 +552,26 @@ static void search_person(struct directory_job *job)
 
 /* ------------------------------------------------------------------ role */
 
+static void add_name(struct mirai_strs *groups, struct mirai_str name)
+{
+    if (name.len > 0 && mirai_utf8_length(name) <= MIRAI_LONG_ITEM_MAX) {
+        groups->items[groups->count++] = name;
+    }
+}
+
 void job_groups_done(struct directory_job *job)
 {
     const struct directory_settings *settings = job_settings(job);
     struct directory_person *person = &job->person;
     person->role = directory_role_of_all(settings);
-    person->groups = mirai_arena_alloc(&job->arena, (2 * job->groups_count + 1) * sizeof(person->groups[0]));
+    person->groups.items =
+        mirai_arena_alloc(&job->arena, (2 * job->groups_count + 1) * sizeof(person->groups.items[0]));
     for (size_t i = 0; i < job->groups_count; i++) {
         const struct job_group *group = &job->groups[i];
         enum mirai_role role = directory_role_of_group(settings, group->key, group->name);
         person->role = role > person->role ? role : person->role;
-        person->groups[person->groups_count++] = group->dn;
-        if (group->name.len > 0) {
-            person->groups[person->groups_count++] = group->name;
-        }
+        add_name(&person->groups, group->dn);
+        add_name(&person->groups, group->name);
     }
     finish(job, person->role == MIRAI_ROLE_NONE ? DIRECTORY_NO_ROLE : DIRECTORY_OK);
 }

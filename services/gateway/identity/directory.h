@@ -3,6 +3,7 @@
 #ifndef GATEWAY_DIRECTORY_H
 #define GATEWAY_DIRECTORY_H
 
+#include "proto/message.h"
 #include "services/gateway/identity/directory_settings.h"
 
 /* Groups of one person that are looked at; more are dropped, with a line in the log. */
@@ -38,8 +39,7 @@ struct directory_person {
     struct mirai_str display_name; /* may be empty */
     struct mirai_str mail;         /* may be empty */
     enum mirai_role role;          /* NONE only with DIRECTORY_NO_ROLE */
-    struct mirai_str *groups;      /* DNs and names, nested ones too */
-    size_t groups_count;
+    struct mirai_strs groups;      /* DNs and names that a message can carry, nested ones too */
 };
 
 /* Metrics: once at start. */

@@ -154,19 +154,6 @@ static void ask_store(struct login *login)
 
 /* ------------------------------------------------------------------ directory */
 
-/* Names of groups that the message can carry. */
-static struct mirai_strs groups_of(struct mirai_arena *arena, const struct directory_person *person)
-{
-    struct mirai_strs groups = {
-        mirai_arena_alloc(arena, (person->groups_count + 1) * sizeof(struct mirai_str)), 0};
-    for (size_t i = 0; i < person->groups_count; i++) {
-        if (mirai_utf8_length(person->groups[i]) <= MIRAI_LONG_ITEM_MAX) {
-            groups.items[groups.count++] = person->groups[i];
-        }
-    }
-    return groups;
-}
-
 static void open_session(struct login *login, const struct directory_person *person)
 {
     struct gateway_loop *loop = login->exchange->loop;
@@ -180,14 +167,13 @@ static void open_session(struct login *login, const struct directory_person *per
         mirai_set(directory_login, &found, email, person->mail);
     }
     mirai_set(directory_login, &found, role, (int)person->role);
-    mirai_set(directory_login, &found, groups, groups_of(&loop->arena, person));
+    mirai_set(directory_login, &found, groups, person->groups);
     if (mirai_has(login, &login->given, otp)) {
         mirai_set(directory_login, &found, otp, login->given.otp);
     }
     mirai_set(directory_login, &found, client, login->given.client);
     loop->params.len = 0;
     mirai_message_encode(&mirai_message_directory_login, &found, &loop->params);
-    mirai_arena_free(&loop->arena);
     call(login, MIRAI_METHOD_ID_auth_directory, true, mirai_buf_str(&loop->params), on_login);
     forget_secrets(login);
 }

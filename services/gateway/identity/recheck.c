@@ -58,27 +58,19 @@ static void on_updated(void *data, const struct mirai_rpc_reply *reply)
     check_is_over(check);
 }
 
-static void set_person(struct mirai_directory_state *state, const struct directory_person *person,
-                       struct mirai_str groups[2 * DIRECTORY_GROUPS_MAX])
+static void set_person(struct mirai_directory_state *state, const struct directory_person *person)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < person->groups_count; i++) {
-        if (mirai_utf8_length(person->groups[i]) <= MIRAI_LONG_ITEM_MAX) {
-            groups[count++] = person->groups[i];
-        }
-    }
     mirai_set(directory_state, state, role, (int)person->role);
     mirai_set(directory_state, state, directory_name, person->dn);
     mirai_set(directory_state, state, display_name, person->display_name);
     mirai_set(directory_state, state, email, person->mail);
-    mirai_set(directory_state, state, groups, ((struct mirai_strs){groups, count}));
+    mirai_set(directory_state, state, groups, person->groups);
 }
 
 static void on_looked_up(void *data, enum directory_outcome outcome, const struct directory_person *person)
 {
     struct check *check = data;
     struct mirai_directory_state state = {0};
-    struct mirai_str groups[2 * DIRECTORY_GROUPS_MAX];
     check->job = NULL;
     if (outcome == DIRECTORY_UNAVAILABLE || outcome == DIRECTORY_OVERLOADED) {
         check_is_over(check); /* nothing is known: nothing changes */
@@ -87,7 +79,7 @@ static void on_looked_up(void *data, enum directory_outcome outcome, const struc
     mirai_set(directory_state, &state, id, check->id);
     mirai_set(directory_state, &state, role, MIRAI_ROLE_NONE);
     if (person != NULL) {
-        set_person(&state, person, groups);
+        set_person(&state, person);
     }
     if (outcome != DIRECTORY_OK) {
         mirai_log(INFO, "the directory gives an account no access any more", MIRAI_LOG_I("user", check->id),

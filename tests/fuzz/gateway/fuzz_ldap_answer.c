@@ -88,9 +88,9 @@ static void on_done(void *data, enum directory_outcome outcome, const struct dir
         expect(person->role != MIRAI_ROLE_NONE && person->name.len > 0 && person->dn.len > 0);
         expect(mirai_utf8_valid(person->name) && mirai_utf8_length(person->name) <= 100);
         expect(mirai_utf8_valid(person->display_name) && mirai_utf8_valid(person->mail));
-        expect(person->groups_count <= (size_t)2 * DIRECTORY_GROUPS_MAX);
-        for (size_t i = 0; i < person->groups_count; i++) {
-            expect(mirai_utf8_valid(person->groups[i]));
+        expect(person->groups.count <= (size_t)2 * DIRECTORY_GROUPS_MAX);
+        for (size_t i = 0; i < person->groups.count; i++) {
+            expect(mirai_utf8_valid(person->groups.items[i]));
         }
     }
 }

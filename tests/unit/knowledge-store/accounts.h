@@ -97,4 +97,15 @@ static inline uint64_t access_stamp(const struct fixture *f)
     return mirai_stamps_read(f->store.stamps, MIRAI_STAMPS_ACCESS);
 }
 
+/* Whether a login was refused because it lacks this. */
+static inline bool needs(const struct answer *answer, const char *what)
+{
+    struct mirai_str value, text;
+    if (mirai_mp_find(answer->error, "need", &value) != 0) {
+        return false;
+    }
+    struct mirai_mp mp = mirai_mp(value);
+    return mirai_mp_read_str(&mp, &text) == 0 && mirai_str_eq(text, mirai_str(what));
+}
+
 #endif

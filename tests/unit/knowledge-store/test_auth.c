@@ -248,16 +248,6 @@ static void last_use_is_noted_later(void **state)
     assert_int_equal(MIRAI_ITEMS(token, &page.items)[0].last_used_at, used);
 }
 
-static bool needs(const struct answer *answer, const char *what)
-{
-    struct mirai_str value, text;
-    if (mirai_mp_find(answer->error, "need", &value) != 0) {
-        return false;
-    }
-    struct mirai_mp mp = mirai_mp(value);
-    return mirai_mp_read_str(&mp, &text) == 0 && mirai_str_eq(text, mirai_str(what));
-}
-
 static void a_password_that_must_change_is_changed_at_login(void **state)
 {
     struct fixture *f = *state;

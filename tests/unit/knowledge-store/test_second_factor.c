@@ -106,16 +106,6 @@ static struct answer log_in_with(struct fixture *f, const char *name, const char
 }
 static const struct mirai_str no_code = {NULL, 0};
 
-static bool needs(const struct answer *answer, const char *what)
-{
-    struct mirai_str value, text;
-    if (mirai_mp_find(answer->error, "need", &value) != 0) {
-        return false;
-    }
-    struct mirai_mp mp = mirai_mp(value);
-    return mirai_mp_read_str(&mp, &text) == 0 && mirai_str_eq(text, mirai_str(what));
-}
-
 static void a_login_needs_the_code(void **state)
 {
     struct fixture *f = *state;
