@@ -71,7 +71,8 @@
     V(MIRAI_CHANGE_ARTICLE, "article")                                                                       \
     V(MIRAI_CHANGE_ARTICLE_GONE, "article_gone")                                                             \
     V(MIRAI_CHANGE_TAG, "tag")                                                                               \
-    V(MIRAI_CHANGE_ACCESS, "access")
+    V(MIRAI_CHANGE_ACCESS, "access")                                                                         \
+    V(MIRAI_CHANGE_VOCABULARY, "vocabulary")
 
 #define MIRAI_ENUM_snapshot_kind(V)                                                                          \
     V(MIRAI_SNAPSHOT_DAILY, "daily")                                                                         \

@@ -49,7 +49,8 @@
     F(M, STR, updated_by, none, OPT, 0, 200, "user who saved it last")                                       \
     F(M, INT, version, none, REQ, ID, "number of its newest revision")                                       \
     F(M, STR, etag, none, REQ, 1, 60, "value for If-Match: epoch and version")                               \
-    F(M, TIME, deleted_at, none, OPT, 0, 0, "when it was put into the bin")
+    F(M, TIME, deleted_at, none, OPT, 0, 0, "when it was put into the bin")                                  \
+    F(M, OBJECTS, attachments, attachment, INN, 0, 1000, "its files; in the feed and exports for indexing")
 
 #define MIRAI_ARTICLE_INPUT(F, M, CLEARABLE)                                                                 \
     F(M, STR, slug, none, OPT, 1, 200, "readable name, unique; made from the title when absent")             \
@@ -603,7 +604,9 @@
 
 /* ---------------------------------------------------------------- search */
 #define MIRAI_MESSAGE_search_query(F, M)                                                                     \
-    F(M, STR, q, none, OPT, 0, 1000, "words; empty: everything that the filters let through, newest first")  \
+    F(M, STR, q, none, OPT, 0, 200000,                                                                       \
+      "words, \"phrases\", -not, OR, tag: type: status: author: title: before: after:; cut after 1,000 "     \
+      "characters; empty: everything that the filters let through, newest first")                            \
     F(M, ENUM, type, itsm_type, OPT, 0, 0, "only this ITSM type")                                            \
     F(M, ENUM, status, article_status, OPT, 0, 0, "only this status")                                        \
     F(M, STRS, tag, none, OPT, 0, 10, "only with all these tags")                                            \
@@ -612,7 +615,21 @@
     F(M, TIME, after, none, OPT, 0, 0, "only updated at or after this time")                                 \
     F(M, TIME, before, none, OPT, 0, 0, "only updated before this time")                                     \
     F(M, INT, limit, none, OPT, 1, 100, "hits in the page; default 20")                                      \
-    F(M, STR, cursor, none, OPT, 1, 400, "`next_cursor` of the page before")
+    F(M, STR, cursor, none, OPT, 1, 400, "`next_cursor` of the page before")                                 \
+    F(M, STR, author, none, OPT, 1, 200, "only of the owner with this name")                                 \
+    F(M, BOOL, explain, none, OPT, 0, 0, "tell how each score came about")                                   \
+    F(M, BOOL, boosts, none, OPT, 0, 0, "false: the words alone decide, not freshness, rating, use")         \
+    F(M, BOOL, semantic, none, OPT, 0, 0, "false: do not ask the vectors, where they are configured")
+#define MIRAI_MESSAGE_search_attachment(F, M)                                                                \
+    F(M, INT, id, none, REQ, ID, "attachment")                                                               \
+    F(M, STR, name, none, REQ, 1, 255, "file name")                                                          \
+    F(M, INT, page, none, OPT, ID, "page, sheet or slide, from 1; absent: the file has none")
+#define MIRAI_MESSAGE_score_part(F, M)                                                                       \
+    F(M, STR, name, none, REQ, 1, 40,                                                                        \
+      "word, bigram, phrase, proximity, freshness, rating, views, title, vectors")                           \
+    F(M, STR, of, none, OPT, 0, 200, "which word")                                                           \
+    F(M, DOUBLE, value, none, REQ, 0, 0, "what it adds to the score")                                        \
+    F(M, STR, why, none, OPT, 0, 300, "the numbers behind it")
 #define MIRAI_MESSAGE_search_hit(F, M)                                                                       \
     F(M, INT, id, none, REQ, ID, "article")                                                                  \
     F(M, STR, slug, none, OPT, 0, 200, "slug")                                                               \
@@ -623,25 +640,152 @@
     F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
     F(M, ENUM, status, article_status, REQ, 0, 0, "status")                                                  \
     F(M, STRS, tags, none, OPT, 0, 50, "tags")                                                               \
-    F(M, TIME, updated_at, none, REQ, 0, 0, "last saved")
+    F(M, TIME, updated_at, none, REQ, 0, 0, "last saved")                                                    \
+    F(M, STR, title_marked, none, OPT, 0, 4000, "title as HTML-escaped text with <mark>")                    \
+    F(M, OBJECT, attachment, search_attachment, OPT, 0, 0, "where the passage stands, when it is in a file") \
+    F(M, STRS, retrievers, none, OPT, 0, 4, "what found it: words, vectors")                                 \
+    F(M, OBJECTS, explain, score_part, OPT, 0, 200, "parts of the score; their sum is the score")
 #define MIRAI_MESSAGE_search_facets(F, M)                                                                    \
     F(M, OBJECTS, type, tally, REQ, 0, 20, "by ITSM type")                                                   \
     F(M, OBJECTS, status, tally, REQ, 0, 20, "by status")                                                    \
     F(M, OBJECTS, tag, tally, REQ, 0, 20, "most frequent tags")
+#define MIRAI_MESSAGE_search_filter(F, M)                                                                    \
+    F(M, STR, name, none, REQ, 1, 20, "tag, type, status, author, title, before, after")                     \
+    F(M, STR, value, none, REQ, 0, 1000, "what it asks for")                                                 \
+    F(M, BOOL, excluded, none, OPT, 0, 0, "true: what has it is left out")
+#define MIRAI_MESSAGE_search_understood(F, M)                                                                \
+    F(M, STRS, words, none, REQ, 0, 200, "words that are looked for, any of them")                           \
+    F(M, STRS, phrases, none, REQ, 0, 20, "phrases that must stand in the text")                             \
+    F(M, STRS, excluded, none, REQ, 0, 20, "words and phrases that must not")                                \
+    F(M, OBJECTS, filters, search_filter, REQ, 0, 40, "filters")                                             \
+    F(M, STRS, synonyms, none, OPT, 0, 200, "words that are looked for, too, because they mean the same")    \
+    F(M, STRS, notices, none, OPT, 0, 10,                                                                    \
+      "query-cut, terms-cut, value-not-understood, only-common-words, ...")
 #define MIRAI_MESSAGE_search_result(F, M)                                                                    \
     F(M, INT, total, none, REQ, ANY, "articles found")                                                       \
     F(M, OBJECTS, hits, search_hit, REQ, 0, 100, "best first")                                               \
     F(M, OBJECT, facets, search_facets, REQ, 0, 0, "how the found ones divide")                              \
     F(M, DOUBLE, took_ms, none, REQ, 0, 0, "time in the search daemon")                                      \
+    F(M, BOOL, total_exact, none, OPT, 0, 0,                                                                 \
+      "false: at least so many were found, and the facets count the best of them")                           \
+    F(M, OBJECT, understood, search_understood, OPT, 0, 0, "how the query was understood")                   \
+    F(M, STR, did_you_mean, none, OPT, 0, 1000, "the query with words that exist here")                      \
+    F(M, STRS, retrievers, none, OPT, 0, 4, "who was asked: words, vectors")                                 \
     MIRAI_PAGE_OUT(F, M)
 #define MIRAI_MESSAGE_suggest_query(F, M)                                                                    \
     F(M, STR, q, none, REQ, 0, 200, "what has been typed so far")                                            \
     F(M, INT, limit, none, OPT, 1, 20, "default 8")
 #define MIRAI_MESSAGE_suggestion(F, M)                                                                       \
-    F(M, STR, text, none, REQ, 1, 300, "title or tag")                                                       \
-    F(M, STR, kind, none, REQ, 1, 20, "title or tag")                                                        \
+    F(M, STR, text, none, REQ, 1, 300, "title, tag or query")                                                \
+    F(M, STR, kind, none, REQ, 1, 20, "title, tag or query")                                                 \
     F(M, INT, id, none, OPT, ID, "article of a title")
 #define MIRAI_MESSAGE_suggest_result(F, M) F(M, OBJECTS, items, suggestion, REQ, 0, 20, "best first")
+#define MIRAI_MESSAGE_similar_query(F, M)                                                                    \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, limit, none, OPT, 1, 50, "default 10")
+#define MIRAI_MESSAGE_similar_hit(F, M)                                                                      \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, STR, slug, none, OPT, 0, 200, "slug")                                                               \
+    F(M, STR, title, none, REQ, 0, 300, "title")                                                             \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, ENUM, status, article_status, REQ, 0, 0, "status")                                                  \
+    F(M, DOUBLE, similarity, none, REQ, 0, 0, "0 to 1; 0.85 and more: a duplicate")                          \
+    F(M, STRS, shared, none, OPT, 0, 20, "words that both are about")                                        \
+    F(M, TIME, updated_at, none, REQ, 0, 0, "last saved")
+#define MIRAI_MESSAGE_similar_result(F, M) F(M, OBJECTS, items, similar_hit, REQ, 0, 50, "most similar first")
+#define MIRAI_MESSAGE_draft(F, M)                                                                            \
+    F(M, INT, id, none, OPT, ID, "the article that is being edited; absent: a new one")                      \
+    F(M, STR, title, none, OPT, 0, 300, "title")                                                             \
+    F(M, STR, body, none, OPT, 0, 1048576, "Markdown text")                                                  \
+    F(M, ENUM, type, itsm_type, OPT, 0, 0, "ITSM type; absent: the proposed one")                            \
+    F(M, STRS, tags, none, OPT, 0, 50, "tags")                                                               \
+    F(M, ENUM, language, locale, OPT, 0, 0, "language of the answer's texts; default: of the request")
+#define MIRAI_MESSAGE_type_proposal(F, M)                                                                    \
+    F(M, ENUM, type, itsm_type, REQ, 0, 0, "ITSM type")                                                      \
+    F(M, DOUBLE, confidence, none, REQ, 0, 0, "0 to 1; all together 1")                                      \
+    F(M, STRS, reasons, none, REQ, 0, 10, "what speaks for it")
+#define MIRAI_MESSAGE_deviation(F, M)                                                                        \
+    F(M, STR, rule, none, REQ, 1, 60, "stable name, such as change-without-rollback")                        \
+    F(M, STR, severity, none, REQ, 1, 20, "error, warning or info")                                          \
+    F(M, STR, message, none, REQ, 1, 500, "what is missing and why it matters")                              \
+    F(M, STR, hint, none, OPT, 0, 500, "heading or sentence that would cure it")
+#define MIRAI_MESSAGE_tag_proposal(F, M)                                                                     \
+    F(M, STR, name, none, REQ, 1, 50, "tag")                                                                 \
+    F(M, BOOL, exists, none, REQ, 0, 0, "whether an article that may be seen carries it already")            \
+    F(M, DOUBLE, confidence, none, REQ, 0, 0, "0 to 1")                                                      \
+    F(M, STR, reason, none, REQ, 0, 300, "why")
+#define MIRAI_MESSAGE_draft_report(F, M)                                                                     \
+    F(M, OBJECTS, types, type_proposal, REQ, 0, 10, "ITSM types that it may be, most likely first")          \
+    F(M, OBJECTS, deviations, deviation, REQ, 0, 50, "what good practice would have")                        \
+    F(M, STR, summary_technical, none, REQ, 0, 2000, "sentences of the text for IT staff")                   \
+    F(M, STR, summary_non_technical, none, REQ, 0, 2000, "sentences of the text for everyone")               \
+    F(M, OBJECTS, tags, tag_proposal, REQ, 0, 20, "tags that fit")                                           \
+    F(M, OBJECTS, duplicates, similar_hit, REQ, 0, 20,                                                       \
+      "articles that say nearly the same, most similar first")                                               \
+    F(M, BOOL, duplicate, none, REQ, 0, 0, "whether one of them has a similarity of 0.85 or more")
+
+/* ---------------------------------------------------------------- vocabulary and use of the search (kept by the store) */
+#define MIRAI_MESSAGE_synonyms(F, M)                                                                         \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STRS, terms, none, REQ, 0, 50, "words and phrases that mean the same")                              \
+    F(M, STR, note, none, OPT, 0, 200, "for other Admins")                                                   \
+    F(M, TIME, updated_at, none, REQ, 0, 0, "last changed")
+#define MIRAI_MESSAGE_synonyms_create(F, M)                                                                  \
+    F(M, STRS, terms, none, REQ, 0, 50, "at least two words and phrases that mean the same")                 \
+    F(M, STR, note, none, OPT, 0, 200, "for other Admins")
+#define MIRAI_MESSAGE_synonyms_replace(F, M)                                                                 \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STRS, terms, none, REQ, 0, 50, "at least two words and phrases that mean the same")                 \
+    F(M, STR, note, none, OPT, 0, 200, "for other Admins")
+#define MIRAI_MESSAGE_synonyms_page(F, M) F(M, OBJECTS, items, synonyms, REQ, 0, 10000, "by id")
+#define MIRAI_MESSAGE_dictionary_word(F, M)                                                                  \
+    F(M, INT, id, none, REQ, ID, "id")                                                                       \
+    F(M, STR, surface, none, REQ, 1, 50, "as it is written: found as one word")                              \
+    F(M, STR, reading, none, OPT, 0, 100, "in kana, for suggestions and corrections")                        \
+    F(M, TIME, updated_at, none, REQ, 0, 0, "last changed")
+#define MIRAI_MESSAGE_dictionary_word_create(F, M)                                                           \
+    F(M, STR, surface, none, REQ, 1, 50, "as it is written: found as one word")                              \
+    F(M, STR, reading, none, OPT, 0, 100, "in kana, for suggestions and corrections")
+#define MIRAI_MESSAGE_dictionary_page(F, M) F(M, OBJECTS, items, dictionary_word, REQ, 0, 10000, "by id")
+/* Sent by search-index in batches. */
+#define MIRAI_MESSAGE_search_note(F, M)                                                                      \
+    F(M, STR, q, none, REQ, 1, 200, "what was asked for")                                                    \
+    F(M, INT, user_id, none, REQ, 0, INT64_MAX, "who")                                                       \
+    F(M, INT, total, none, REQ, ANY, "articles found")                                                       \
+    F(M, TIME, at, none, REQ, 0, 0, "when")
+#define MIRAI_MESSAGE_search_notes(F, M) F(M, OBJECTS, items, search_note, REQ, 0, 1000, "searches")
+#define MIRAI_MESSAGE_search_click(F, M)                                                                     \
+    F(M, STR, q, none, REQ, 1, 200, "what was asked for")                                                    \
+    F(M, INT, article_id, none, REQ, ID, "the hit that was opened")                                          \
+    F(M, INT, position, none, REQ, 1, 1000, "its place among the hits, from 1")
+#define MIRAI_MESSAGE_asked_query(F, M)                                                                      \
+    F(M, STR, q, none, REQ, 0, 200, "what was asked for")                                                    \
+    F(M, INT, count, none, REQ, ANY, "times")                                                                \
+    F(M, INT, zero_count, none, REQ, ANY, "of these without a hit")                                          \
+    F(M, INT, users, none, REQ, ANY, "different users")                                                      \
+    F(M, INT, clicks, none, REQ, ANY, "hits that were opened")                                               \
+    F(M, DOUBLE, click_position, none, OPT, 0, 0, "mean place of these")                                     \
+    F(M, TIME, last_at, none, REQ, 0, 0, "last time")
+#define MIRAI_MESSAGE_asked_query_list(F, M)                                                                 \
+    F(M, INT, days, none, OPT, 1, 366, "of the last days; default 30")                                       \
+    F(M, BOOL, zero, none, OPT, 0, 0, "true: only those that found nothing the last time")                   \
+    F(M, INT, min_users, none, OPT, 1, 1000, "only those of at least so many users")                         \
+    F(M, INT, limit, none, OPT, 1, 1000, "default 100")
+#define MIRAI_MESSAGE_asked_query_page(F, M)                                                                 \
+    F(M, OBJECTS, items, asked_query, REQ, 0, 1000, "most frequent first")
+/* What the ranking knows of an article beside its text. */
+#define MIRAI_MESSAGE_article_signal(F, M)                                                                   \
+    F(M, INT, id, none, REQ, ID, "article")                                                                  \
+    F(M, INT, views, none, REQ, ANY, "times it was opened in the last 30 days")                              \
+    F(M, DOUBLE, rating_average, none, OPT, 0, 0, "mean of the ratings 1 to 5")                              \
+    F(M, INT, rating_count, none, REQ, ANY, "ratings")                                                       \
+    F(M, INT, clicks, none, REQ, ANY, "times it was opened from a search in the last 30 days")
+#define MIRAI_MESSAGE_article_signal_list(F, M)                                                              \
+    F(M, INT, after_id, none, REQ, ANY, "articles with a larger id")                                         \
+    F(M, INT, limit, none, OPT, 1, 5000, "default 1000")
+#define MIRAI_MESSAGE_article_signals(F, M)                                                                  \
+    F(M, OBJECTS, items, article_signal, REQ, 0, 5000,                                                       \
+      "of articles that have any, by id; fewer than asked for at the end")
 
 /* X(name, doc): every message, used ones before their users. */
 #define MIRAI_MESSAGES(X)                                                                                    \
@@ -650,6 +794,7 @@
     X(id_result, "what was made")                                                                            \
     X(page_request, "a page")                                                                                \
     X(fault_info, "one fault of an input")                                                                   \
+    X(attachment, "a file that belongs to an article")                                                       \
     X(article, "an article")                                                                                 \
     X(article_create, "a new article")                                                                       \
     X(article_replace, "the whole new content of an article")                                                \
@@ -680,7 +825,6 @@
     X(comment_page, "a page of comments")                                                                    \
     X(comment_create, "a new comment")                                                                       \
     X(comment_delete, "which comment to remove")                                                             \
-    X(attachment, "a file that belongs to an article")                                                       \
     X(attachment_page, "files of an article")                                                                \
     X(upload_begin, "start of an upload")                                                                    \
     X(upload_begin_result, "the upload's name")                                                              \
@@ -764,11 +908,39 @@
     X(snapshot_list, "stored backups")                                                                       \
     X(snapshot_name, "which backup")                                                                         \
     X(search_query, "what to search for")                                                                    \
+    X(search_attachment, "a place in a file")                                                                \
+    X(score_part, "one part of a score")                                                                     \
     X(search_hit, "one article found")                                                                       \
     X(search_facets, "counts by property")                                                                   \
+    X(search_filter, "one filter of a query")                                                                \
+    X(search_understood, "a query as it was understood")                                                     \
     X(search_result, "articles found")                                                                       \
     X(suggest_query, "what is being typed")                                                                  \
     X(suggestion, "one proposal")                                                                            \
-    X(suggest_result, "proposals")
+    X(suggest_result, "proposals")                                                                           \
+    X(similar_query, "what to compare with")                                                                 \
+    X(similar_hit, "a similar article")                                                                      \
+    X(similar_result, "similar articles")                                                                    \
+    X(draft, "an article before it is saved")                                                                \
+    X(type_proposal, "an ITSM type that a text may be")                                                      \
+    X(deviation, "something that good practice would have")                                                  \
+    X(tag_proposal, "a tag that fits")                                                                       \
+    X(draft_report, "what there is to say about a draft")                                                    \
+    X(synonyms, "words that mean the same")                                                                  \
+    X(synonyms_create, "words that mean the same")                                                           \
+    X(synonyms_replace, "words that mean the same")                                                          \
+    X(synonyms_page, "all synonyms")                                                                         \
+    X(dictionary_word, "a word of this organisation")                                                        \
+    X(dictionary_word_create, "a word of this organisation")                                                 \
+    X(dictionary_page, "all words of this organisation")                                                     \
+    X(search_note, "one search that was asked for")                                                          \
+    X(search_notes, "searches that were asked for")                                                          \
+    X(search_click, "a hit that was opened")                                                                 \
+    X(asked_query, "a query and what became of it")                                                          \
+    X(asked_query_list, "which queries")                                                                     \
+    X(asked_query_page, "queries")                                                                           \
+    X(article_signal, "use of an article")                                                                   \
+    X(article_signal_list, "use of which articles")                                                          \
+    X(article_signals, "use of articles")
 
 #endif

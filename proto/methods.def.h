@@ -104,6 +104,21 @@
       "consistent copy of the database")                                                                     \
     M(snapshot_read, "snapshot.read", READ, SYSTEM, snapshot_read, bytes, "part of the copy")                \
     M(snapshot_end, "snapshot.end", WRITE, SYSTEM, snapshot_ref, empty, "the copy is no longer needed")      \
+    M(synonyms_list, "synonyms.list", READ, ADMIN, empty, synonyms_page, "words that mean the same")         \
+    M(synonyms_create, "synonyms.create", WRITE, ADMIN, synonyms_create, synonyms,                           \
+      "make words mean the same")                                                                            \
+    M(synonyms_replace, "synonyms.replace", WRITE, ADMIN, synonyms_replace, synonyms,                        \
+      "change words that mean the same")                                                                     \
+    M(synonyms_delete, "synonyms.delete", WRITE, ADMIN, by_id, empty, "words no longer mean the same")       \
+    M(dictionary_list, "dictionary.list", READ, ADMIN, empty, dictionary_page, "words of this organisation") \
+    M(dictionary_create, "dictionary.create", WRITE, ADMIN, dictionary_word_create, dictionary_word,         \
+      "add a word")                                                                                          \
+    M(dictionary_delete, "dictionary.delete", WRITE, ADMIN, by_id, empty, "remove a word")                   \
+    M(asked_append, "asked.append", WRITE, SYSTEM, search_notes, empty, "note what was searched for")        \
+    M(asked_click, "asked.click", WRITE, VIEWER, search_click, empty, "note which hit was opened")           \
+    M(asked_list, "asked.list", READ, ADMIN, asked_query_list, asked_query_page, "what was searched for")    \
+    M(signal_list, "signal.list", READ, SYSTEM, article_signal_list, article_signals,                        \
+      "use of articles, for ranking")                                                                        \
     M(store_restart, "store.restart", WRITE, SYSTEM, empty, empty,                                           \
       "stop cleanly so that the supervisor starts it anew (after a restore)")
 
@@ -111,6 +126,10 @@
     M(search_query, "search.query", READ, VIEWER, search_query, search_result, "find articles")              \
     M(search_suggest, "search.suggest", READ, VIEWER, suggest_query, suggest_result,                         \
       "proposals while typing")                                                                              \
+    M(search_similar, "search.similar", READ, VIEWER, similar_query, similar_result,                         \
+      "articles like this one")                                                                              \
+    M(search_check, "search.check", READ, VIEWER, draft, draft_report,                                       \
+      "look at an article before it is saved")                                                               \
     M(search_reindex, "search.reindex", WRITE, ADMIN, empty, empty, "rebuild the index from the store")
 
 #define MIRAI_BACKUP_METHODS(M)                                                                              \

@@ -10,7 +10,9 @@ const struct mirai_peer mirai_peer_table[] = {
     /* Reads everything in order to index it; what a search may show is checked against the asking user. */
     {.name = "search-index",
      .user = "mirai-search",
-     .as_system = "changes.since article.export service.health"},
+     .as_system =
+         "changes.since article.export attachment.read synonyms.list dictionary.list asked.append asked.list "
+         "signal.list service.health"},
     {.name = "backup",
      .user = "mirai-backup",
      .as_system = "snapshot.* attachment.read audit.heads service.health"},
