@@ -174,7 +174,7 @@ def slices(collection, most):
 
 
 def titles(collection, most):
-    """Titles as queries for texts without them."""
+    """Titles as queries for texts without them; at most so many, 0: all."""
     count = collections.Counter(title for _, title, _ in collection.docs)
     docs = [(name, "", re.sub(r"^# .*$", "", text, count=1, flags=re.M)) for name, _, text in collection.docs]  # the first heading repeats it
     queries = thin([(f"title-{n}", title) for n, (_, title, _) in enumerate(collection.docs) if count[title] == 1], most)
@@ -183,7 +183,7 @@ def titles(collection, most):
 
 # ------------------------------------------------------------------ many articles
 
-TYPES = ("incident", "problem", "change", "service_request", "other")
+TYPES = ("incident", "problem", "change", "request", "release", "other")
 
 
 def generate(source, count):
