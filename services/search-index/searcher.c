@@ -3,7 +3,7 @@
 #include "libcommon/log.h"
 #include "libcommon/metrics.h"
 #include "libcommon/time.h"
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #ifndef SEARCH_QUERY_INTERNAL_H
 #define SEARCH_QUERY_INTERNAL_H
 
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #define HITS_MAX 100
 
