@@ -6,38 +6,89 @@
 #include "services/search-index/index.h"
 
 /* Bounds of what is taken from a query; the rest of a longer one is ignored. */
-#define QUERY_CHARS_MAX  1000
-#define QUERY_TERMS_MAX  64 /* for each view */
-#define QUERY_GROUPS_MAX 16
-#define QUERY_TAGS_MAX   16
+#define QUERY_CHARS_MAX        1000
+#define QUERY_TERMS_MAX        64 /* for each view */
+#define QUERY_ALTERNATIVES_MAX 16 /* of a term */
+#define QUERY_PARTS_MAX        32 /* of an alternative */
+#define QUERY_GROUPS_MAX       16
+#define QUERY_PHRASES_MAX      16 /* of a group */
+#define QUERY_FILTERS_MAX      32
+#define QUERY_MARKS_MAX        64
 
-struct query_term {
-    struct postings_term posting;
-    double weight;
+/* One term of the index. */
+struct query_part {
+    struct mirai_str key; /* as in the index: bigrams begin with their mark */
+    uint32_t offset;      /* position after that of the first part of its alternative or phrase */
+    bool prefix;          /* any term that begins so */
 };
 
-/* "a phrase" that must stand in the text, or -word (-"phrase") that must not. */
+/* One way in which a term may stand in a text: a single part, or several that stand as their offsets say. */
+struct query_alternative {
+    struct query_part *parts;
+    size_t parts_len;
+    double weight;         /* 1: as typed; synonyms less */
+    struct mirai_str text; /* for people */
+    bool synonym;
+};
+
+/* What is scored: the best alternative of a document counts. */
+struct query_term {
+    struct query_alternative *alternatives;
+    size_t alternatives_len;
+    enum analyzer_view view;
+    double weight;
+    uint32_t position; /* in the query, counted as positions in texts are: for proximity */
+    struct mirai_str text;
+};
+
+/* A string that stands in a text. `exact`: its parts at their offsets say as much as the text itself;
+ * otherwise what has all parts is looked at for `text`. */
+struct query_phrase {
+    struct query_part *parts;
+    size_t parts_len;
+    struct mirai_str text; /* normalised */
+    bool exact;
+    bool title_only;
+};
+
+/* Passes when any of its phrases stands, or, excluded, when none does. */
 struct query_group {
     bool excluded;
-    struct mirai_str text; /* normalised */
-    struct postings_term *terms;
-    size_t terms_len;
+    struct query_phrase *phrases;
+    size_t phrases_len;
+};
+
+enum query_filter_kind {
+    QUERY_FILTER_TAG,
+    QUERY_FILTER_TYPE,
+    QUERY_FILTER_STATUS,
+    QUERY_FILTER_AUTHOR,
+    QUERY_FILTER_BEFORE,
+    QUERY_FILTER_AFTER,
+};
+
+struct query_filter {
+    enum query_filter_kind kind;
+    bool excluded;
+    unsigned set;          /* filters of one set are alternatives: one that passes is enough */
+    struct mirai_str text; /* tag, author: normalised */
+    int64_t value;         /* type, status: index of the enumeration, -1: no such value, nothing has it;
+                              before, after: a time as in updated_at */
 };
 
 /* A parsed query. Its memory belongs to the arena given to query_parse. */
 struct query {
-    struct query_term terms[2 * QUERY_TERMS_MAX];
+    struct query_term *terms;
     size_t terms_len;
-    struct query_group groups[QUERY_GROUPS_MAX];
+    struct query_group *groups;
     size_t groups_len;
-    struct mirai_str marks[QUERY_TERMS_MAX]; /* normalised strings to highlight */
+    struct query_filter *filters; /* ordered by set */
+    size_t filters_len;
+    struct mirai_str *marks; /* normalised strings to highlight */
     size_t marks_len;
-    /* tag:x type:y status:z inside of the text; type and status are -1 when absent, -2 when no such value
-     * exists */
-    struct mirai_str tags[QUERY_TAGS_MAX]; /* normalised */
-    size_t tags_len;
-    int type;
-    int status;
+    struct mirai_search_understood understood;
+    struct mirai_str title_key; /* the typed words normalised, without what is CHAR_BREAK: for the boost of a
+                                   title that is just that */
 };
 
 /* Never fails: whatever was typed is some query. */
