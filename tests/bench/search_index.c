@@ -11,7 +11,7 @@
  * separated by tabs; in texts \n is a new line and \\ a backslash. Ends with a line "# name value ..." of what was used. */
 #include "libcommon/time.h"
 #include "services/search-index/index.h"
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,7 +152,7 @@ static void add_article(struct batch *batch, const struct line *line)
     mirai_set(article, article, owner_id, line->fields[5].len > 0 ? number(line->fields[5]) : 1);
     mirai_set(article, article, space_id, line->fields[6].len > 0 ? number(line->fields[6]) : 1);
     mirai_set(article, article, updated_at, 1700000000000 + id);
-    batch->changes[batch->len++] = (struct index_change){id, article};
+    batch->changes[batch->len++] = (struct index_change){.id = id, .article = article};
 }
 
 static void apply(struct index *index, struct batch *batch)
@@ -194,6 +194,7 @@ static void build(const char *path, struct analyzer_model *model)
         fail(path, err);
     }
     while (index_tidy(index)) {
+        usleep(1000); /* merges run beside */
     }
     print_usage(count, mirai_monotonic_us() - start, bytes);
     index_close(index);
