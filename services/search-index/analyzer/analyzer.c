@@ -106,3 +106,36 @@ void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyz
         }
     }
 }
+
+void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_buf *out)
+{
+    const char *end = normalised.data + normalised.len;
+    bool gap = false;
+    bool begun = false;
+    for (size_t at = 0; at < normalised.len;) {
+        unsigned len;
+        enum char_class class = char_class(utf8_decode(normalised.data + at, end, &len));
+        if (class == CHAR_BREAK) {
+            gap = begun;
+            at += len;
+            continue;
+        }
+        if (gap) {
+            mirai_buf_append_char(out, ' ');
+            gap = false;
+        }
+        begun = true;
+        size_t start = at;
+        bool latin = class == CHAR_LATIN;
+        do {
+            at += len;
+            class =
+                at < normalised.len ? char_class(utf8_decode(normalised.data + at, end, &len)) : CHAR_BREAK;
+        } while (class != CHAR_BREAK && (class == CHAR_LATIN) == latin);
+        if (latin) {
+            mirai_buf_append(out, normalised.data + start, at - start);
+        } else {
+            words_reading(analyzer->tagger, analyzer->lattice, normalised, start, at, out);
+        }
+    }
+}

@@ -43,4 +43,9 @@ void analyzer_free(struct analyzer *analyzer);
 void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyzer_token_cb callback,
                   void *data);
 
+/* Append how a normalised text is read, in katakana: by MeCab where it knows a word, kana as they are. Latin words
+ * and digits are kept, kanji that it cannot read too, and anything else between words is one space. romaji.h makes
+ * hiragana and keys of it. */
+void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_buf *out);
+
 #endif

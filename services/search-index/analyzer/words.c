@@ -1,6 +1,7 @@
 #include "services/search-index/analyzer/words.h"
 
 #include "libcommon/log.h"
+#include "services/search-index/analyzer/romaji.h"
 #include "services/search-index/analyzer/stopwords.h"
 
 /* Longest piece given to MeCab at once: its lattice takes memory for each byte, and sentences are shorter. */
@@ -41,10 +42,14 @@ mecab_model_t *words_model_open(void)
     return NULL;
 }
 
-/* Field 6 of the feature (base form), or nothing when the word is unknown. */
-static struct mirai_str base_form(const char *feature)
+/* Fields of ipadic's features. */
+#define FEATURE_BASE    6
+#define FEATURE_READING 7
+
+/* A field of the feature, or nothing when the word is unknown. */
+static struct mirai_str feature_field(const char *feature, int wanted)
 {
-    for (int field = 0; field < 6; field++) {
+    for (int field = 0; field < wanted; field++) {
         feature = strchr(feature, ',');
         if (feature == NULL) {
             return (struct mirai_str){0};
@@ -81,7 +86,7 @@ static void emit_nodes(mecab_lattice_t *lattice, struct mirai_str text, size_t s
         }
         size_t from = start + (size_t)(node->surface - mecab_lattice_get_sentence(lattice));
         struct mirai_str surface = {text.data + from, node->length};
-        struct mirai_str base = base_form(node->feature);
+        struct mirai_str base = feature_field(node->feature, FEATURE_BASE);
         struct mirai_str term = drop_long_mark(base.len != 0 ? base : surface);
         if (!is_stopword(term)) {
             const struct analyzer_token token = {ANALYZER_WORD, mirai_utf8_prefix(term, ANALYZER_TERM_MAX),
@@ -100,6 +105,31 @@ void words_run(mecab_t *tagger, mecab_lattice_t *lattice, struct mirai_str text,
         mecab_lattice_set_sentence2(lattice, chunk.data, chunk.len);
         if (mecab_parse_lattice(tagger, lattice)) {
             emit_nodes(lattice, text, start, callback, data);
+        }
+        mecab_lattice_clear(lattice);
+        start += chunk.len;
+    }
+}
+
+void words_reading(mecab_t *tagger, mecab_lattice_t *lattice, struct mirai_str text, size_t start, size_t end,
+                   struct mirai_buf *out)
+{
+    while (start < end) {
+        struct mirai_str chunk =
+            mirai_utf8_prefix((struct mirai_str){text.data + start, end - start}, CHUNK_MAX);
+        mecab_lattice_set_sentence2(lattice, chunk.data, chunk.len);
+        const mecab_node_t *node =
+            mecab_parse_lattice(tagger, lattice) ? mecab_lattice_get_bos_node(lattice) : NULL;
+        for (; node != NULL; node = node->next) {
+            struct mirai_str reading = feature_field(node->feature, FEATURE_READING);
+            if (node->stat != MECAB_NOR_NODE && node->stat != MECAB_UNK_NODE) {
+                continue;
+            }
+            if (reading.len != 0) {
+                mirai_buf_append_str(out, reading);
+            } else {
+                kana_to_katakana((struct mirai_str){node->surface, node->length}, out);
+            }
         }
         mecab_lattice_clear(lattice);
         start += chunk.len;

@@ -13,4 +13,8 @@ mecab_model_t *words_model_open(void);
 void words_run(mecab_t *tagger, mecab_lattice_t *lattice, struct mirai_str text, size_t start, size_t end,
                analyzer_token_cb callback, void *data);
 
+/* Append the reading of [start, end) in katakana. */
+void words_reading(mecab_t *tagger, mecab_lattice_t *lattice, struct mirai_str text, size_t start, size_t end,
+                   struct mirai_buf *out);
+
 #endif
