@@ -25,20 +25,13 @@ static const struct name types[] = {
 };
 
 static const struct name statuses[] = {
-    {"draft", MIRAI_ARTICLE_STATUS_DRAFT},
-    {"下書き", MIRAI_ARTICLE_STATUS_DRAFT},
-    {"in_review", MIRAI_ARTICLE_STATUS_IN_REVIEW},
-    {"in-review", MIRAI_ARTICLE_STATUS_IN_REVIEW},
-    {"review", MIRAI_ARTICLE_STATUS_IN_REVIEW},
-    {"レビュー", MIRAI_ARTICLE_STATUS_IN_REVIEW},
-    {"レビュー中", MIRAI_ARTICLE_STATUS_IN_REVIEW},
-    {"確認中", MIRAI_ARTICLE_STATUS_IN_REVIEW},
-    {"published", MIRAI_ARTICLE_STATUS_PUBLISHED},
-    {"公開", MIRAI_ARTICLE_STATUS_PUBLISHED},
-    {"公開中", MIRAI_ARTICLE_STATUS_PUBLISHED},
-    {"公開済み", MIRAI_ARTICLE_STATUS_PUBLISHED},
-    {"archived", MIRAI_ARTICLE_STATUS_ARCHIVED},
-    {"アーカイブ", MIRAI_ARTICLE_STATUS_ARCHIVED},
+    {"draft", MIRAI_ARTICLE_STATUS_DRAFT},          {"下書き", MIRAI_ARTICLE_STATUS_DRAFT},
+    {"in_review", MIRAI_ARTICLE_STATUS_IN_REVIEW},  {"in-review", MIRAI_ARTICLE_STATUS_IN_REVIEW},
+    {"review", MIRAI_ARTICLE_STATUS_IN_REVIEW},     {"レビュー", MIRAI_ARTICLE_STATUS_IN_REVIEW},
+    {"レビュー中", MIRAI_ARTICLE_STATUS_IN_REVIEW}, {"確認中", MIRAI_ARTICLE_STATUS_IN_REVIEW},
+    {"published", MIRAI_ARTICLE_STATUS_PUBLISHED},  {"公開", MIRAI_ARTICLE_STATUS_PUBLISHED},
+    {"公開中", MIRAI_ARTICLE_STATUS_PUBLISHED},     {"公開済み", MIRAI_ARTICLE_STATUS_PUBLISHED},
+    {"archived", MIRAI_ARTICLE_STATUS_ARCHIVED},    {"アーカイブ", MIRAI_ARTICLE_STATUS_ARCHIVED},
     {"保管", MIRAI_ARTICLE_STATUS_ARCHIVED},
 };
 
@@ -70,12 +63,14 @@ static const struct {
     enum unit unit;
     int back;
 } relative[] = {
-    {"today", UNIT_DAY, 0},      {"今日", UNIT_DAY, 0},        {"本日", UNIT_DAY, 0},     {"yesterday", UNIT_DAY, 1},
-    {"昨日", UNIT_DAY, 1},       {"一昨日", UNIT_DAY, 2},      {"おととい", UNIT_DAY, 2}, {"thisweek", UNIT_WEEK, 0},
-    {"今週", UNIT_WEEK, 0},      {"lastweek", UNIT_WEEK, 1},   {"先週", UNIT_WEEK, 1},    {"先々週", UNIT_WEEK, 2},
-    {"thismonth", UNIT_MONTH, 0}, {"今月", UNIT_MONTH, 0},     {"lastmonth", UNIT_MONTH, 1}, {"先月", UNIT_MONTH, 1},
-    {"先々月", UNIT_MONTH, 2},   {"thisyear", UNIT_YEAR, 0},   {"今年", UNIT_YEAR, 0},    {"lastyear", UNIT_YEAR, 1},
-    {"去年", UNIT_YEAR, 1},      {"昨年", UNIT_YEAR, 1},       {"一昨年", UNIT_YEAR, 2},  {"おととし", UNIT_YEAR, 2},
+    {"today", UNIT_DAY, 0},       {"今日", UNIT_DAY, 0},      {"本日", UNIT_DAY, 0},
+    {"yesterday", UNIT_DAY, 1},   {"昨日", UNIT_DAY, 1},      {"一昨日", UNIT_DAY, 2},
+    {"おととい", UNIT_DAY, 2},    {"thisweek", UNIT_WEEK, 0}, {"今週", UNIT_WEEK, 0},
+    {"lastweek", UNIT_WEEK, 1},   {"先週", UNIT_WEEK, 1},     {"先々週", UNIT_WEEK, 2},
+    {"thismonth", UNIT_MONTH, 0}, {"今月", UNIT_MONTH, 0},    {"lastmonth", UNIT_MONTH, 1},
+    {"先月", UNIT_MONTH, 1},      {"先々月", UNIT_MONTH, 2},  {"thisyear", UNIT_YEAR, 0},
+    {"今年", UNIT_YEAR, 0},       {"lastyear", UNIT_YEAR, 1}, {"去年", UNIT_YEAR, 1},
+    {"昨年", UNIT_YEAR, 1},       {"一昨年", UNIT_YEAR, 2},   {"おととし", UNIT_YEAR, 2},
 };
 
 /* Units behind a number: that long ago. */
@@ -83,12 +78,13 @@ static const struct {
     const char *name;
     enum unit unit;
 } units[] = {
-    {"d", UNIT_DAY},       {"day", UNIT_DAY},      {"days", UNIT_DAY},     {"日", UNIT_DAY},       {"日間", UNIT_DAY},
-    {"w", UNIT_WEEK},      {"week", UNIT_WEEK},    {"weeks", UNIT_WEEK},   {"週", UNIT_WEEK},      {"週間", UNIT_WEEK},
-    {"m", UNIT_MONTH},     {"month", UNIT_MONTH},  {"months", UNIT_MONTH}, {"か月", UNIT_MONTH},   {"ヶ月", UNIT_MONTH},
-    {"ケ月", UNIT_MONTH},  {"カ月", UNIT_MONTH},   {"ヵ月", UNIT_MONTH},   {"箇月", UNIT_MONTH},   {"y", UNIT_YEAR},
-    {"year", UNIT_YEAR},   {"years", UNIT_YEAR},   {"年", UNIT_YEAR},      {"年間", UNIT_YEAR},    {"h", UNIT_HOUR},
-    {"hour", UNIT_HOUR},   {"hours", UNIT_HOUR},   {"時間", UNIT_HOUR},
+    {"d", UNIT_DAY},        {"day", UNIT_DAY},    {"days", UNIT_DAY},   {"日", UNIT_DAY},
+    {"日間", UNIT_DAY},     {"w", UNIT_WEEK},     {"week", UNIT_WEEK},  {"weeks", UNIT_WEEK},
+    {"週", UNIT_WEEK},      {"週間", UNIT_WEEK},  {"m", UNIT_MONTH},    {"month", UNIT_MONTH},
+    {"months", UNIT_MONTH}, {"か月", UNIT_MONTH}, {"ヶ月", UNIT_MONTH}, {"ケ月", UNIT_MONTH},
+    {"カ月", UNIT_MONTH},   {"ヵ月", UNIT_MONTH}, {"箇月", UNIT_MONTH}, {"y", UNIT_YEAR},
+    {"year", UNIT_YEAR},    {"years", UNIT_YEAR}, {"年", UNIT_YEAR},    {"年間", UNIT_YEAR},
+    {"h", UNIT_HOUR},       {"hour", UNIT_HOUR},  {"hours", UNIT_HOUR}, {"時間", UNIT_HOUR},
 };
 
 static int64_t local_ms(struct tm day)

@@ -13,13 +13,13 @@ static const struct {
     const char *name; /* normalised */
     enum query_key key;
 } keys[] = {
-    {"tag", QUERY_KEY_TAG},         {"タグ", QUERY_KEY_TAG},        {"type", QUERY_KEY_TYPE},
-    {"種類", QUERY_KEY_TYPE},       {"種別", QUERY_KEY_TYPE},       {"status", QUERY_KEY_STATUS},
-    {"状態", QUERY_KEY_STATUS},     {"ステータス", QUERY_KEY_STATUS}, {"author", QUERY_KEY_AUTHOR},
-    {"著者", QUERY_KEY_AUTHOR},     {"作成者", QUERY_KEY_AUTHOR},   {"title", QUERY_KEY_TITLE},
-    {"題名", QUERY_KEY_TITLE},      {"タイトル", QUERY_KEY_TITLE},  {"件名", QUERY_KEY_TITLE},
-    {"before", QUERY_KEY_BEFORE},   {"より前", QUERY_KEY_BEFORE},   {"until", QUERY_KEY_UNTIL},
-    {"以前", QUERY_KEY_UNTIL},      {"after", QUERY_KEY_AFTER},     {"以降", QUERY_KEY_AFTER},
+    {"tag", QUERY_KEY_TAG},       {"タグ", QUERY_KEY_TAG},          {"type", QUERY_KEY_TYPE},
+    {"種類", QUERY_KEY_TYPE},     {"種別", QUERY_KEY_TYPE},         {"status", QUERY_KEY_STATUS},
+    {"状態", QUERY_KEY_STATUS},   {"ステータス", QUERY_KEY_STATUS}, {"author", QUERY_KEY_AUTHOR},
+    {"著者", QUERY_KEY_AUTHOR},   {"作成者", QUERY_KEY_AUTHOR},     {"title", QUERY_KEY_TITLE},
+    {"題名", QUERY_KEY_TITLE},    {"タイトル", QUERY_KEY_TITLE},    {"件名", QUERY_KEY_TITLE},
+    {"before", QUERY_KEY_BEFORE}, {"より前", QUERY_KEY_BEFORE},     {"until", QUERY_KEY_UNTIL},
+    {"以前", QUERY_KEY_UNTIL},    {"after", QUERY_KEY_AFTER},       {"以降", QUERY_KEY_AFTER},
 };
 
 const char *query_key_name(enum query_key key)
@@ -40,8 +40,8 @@ static char sign_at(struct mirai_str text, size_t at, size_t *len)
         const char *bytes;
         char sign;
     } wide[] = {
-        {"　", ' '}, {"“", '"'}, {"”", '"'}, {"„", '"'}, {"‟", '"'}, {"〝", '"'}, {"〟", '"'},
-        {"−", '-'}, {"「", '['}, {"『", '['}, {"」", ']'}, {"』", ']'},
+        {"　", ' '}, {"“", '"'}, {"”", '"'},  {"„", '"'},  {"‟", '"'},  {"〝", '"'},
+        {"〟", '"'}, {"−", '-'}, {"「", '['}, {"『", '['}, {"」", ']'}, {"』", ']'},
     };
     unsigned char first = (unsigned char)text.data[at];
     size_t room = text.len - at;
@@ -56,7 +56,8 @@ static char sign_at(struct mirai_str text, size_t at, size_t *len)
         return 0;
     }
     if (first == 0xEF) { /* full-width forms: U+FF01 to U+FF5E are ASCII's '!' to '~' */
-        unsigned cp = ((unsigned char)text.data[at + 1] & 0x3Fu) << 6 | ((unsigned char)text.data[at + 2] & 0x3Fu);
+        unsigned cp =
+            ((unsigned char)text.data[at + 1] & 0x3Fu) << 6 | ((unsigned char)text.data[at + 2] & 0x3Fu);
         char c = cp >= 0xF01 && cp <= 0xF5E ? (char)(cp - 0xF01 + '!') : 'x';
         return strchr("\"-|:()", c) != NULL ? c : 0;
     }
@@ -103,7 +104,7 @@ void lexer_begin(struct lexer *lexer, struct mirai_str text)
 }
 
 /* Whether the run is this operator: written in capitals, so that "or" stays a word. */
-static bool is_operator(struct mirai_str run, const char *operator, const char *wide)
+static bool is_operator(struct mirai_str run, const char *operator, const char * wide)
 {
     return mirai_str_eq(run, mirai_str(operator)) || mirai_str_eq(run, mirai_str(wide));
 }
