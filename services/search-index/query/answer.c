@@ -87,6 +87,7 @@ static int fill_hit(struct search *search, const struct candidate *candidate, st
     if (rc == SQLITE_ROW) {
         mirai_set(search_hit, hit, slug, mirai_arena_copy(arena, text_column(text, 0)));
         mirai_set(search_hit, hit, title, mirai_arena_copy(arena, text_column(text, 1)));
+        mirai_set(search_hit, hit, title_marked, snippet_title(&search->query, hit->title, arena));
         fill_tags(text_column(text, 3), arena, hit);
         struct mirai_str body = text_column(text, 4);
         mirai_set(search_hit, hit, snippet,

@@ -113,7 +113,10 @@ int query_suggest(struct index_reader *reader, const struct mirai_suggest_query 
                   const struct mirai_principal *principal, struct mirai_arena *arena,
                   struct mirai_suggest_result *result);
 
-/* The best passage of `body` as HTML-escaped text with <mark>. */
+/* The best passage of `body` (Markdown or plain text, valid UTF-8) as HTML-escaped text with <mark>; the beginning when
+ * nothing of the query stands there. Time is bounded whatever its length. */
 struct mirai_str snippet_make(const struct query *query, struct mirai_str body, struct mirai_arena *arena);
+/* The whole title in the same way. */
+struct mirai_str snippet_title(const struct query *query, struct mirai_str title, struct mirai_arena *arena);
 
 #endif
