@@ -205,3 +205,83 @@ struct query_phrase build_phrase(struct build *build, struct mirai_str text)
     }
     return phrase;
 }
+
+/* ------------------------------------------------------------------ vocabulary */
+
+static void fill_alternative(struct build *build, const struct vocabulary_phrase *phrase,
+                             struct query_alternative *to)
+{
+    size_t count = phrase->parts_len < QUERY_PARTS_MAX ? phrase->parts_len : QUERY_PARTS_MAX;
+    struct query_part *parts = mirai_arena_alloc(build->arena, (count + 1) * sizeof(parts[0]));
+    for (size_t i = 0; i < count; i++) {
+        parts[i] = (struct query_part){.key = phrase->parts[i].key, .offset = phrase->parts[i].offset};
+    }
+    *to = (struct query_alternative){.parts = parts,
+                                     .parts_len = count,
+                                     .weight = phrase->weight,
+                                     .text = mirai_arena_copy(build->arena, phrase->text),
+                                     .synonym = phrase->synonym};
+    build_mark(build, to->text);
+}
+
+/* The term that was made of just this word; or a new one for several words. NULL: there are too many. */
+static struct query_term *term_for(struct build *build, const struct vocabulary_match *match)
+{
+    struct query *query = build->query;
+    struct mirai_str typed = {build->text.data + match->start, match->end - match->start};
+    for (size_t i = 0; i < query->terms_len; i++) {
+        struct query_term *term = &query->terms[i];
+        if (term->view == ANALYZER_WORD && mirai_str_eq(term->text, typed)) {
+            return term;
+        }
+    }
+    if (build->counts[ANALYZER_WORD] == QUERY_TERMS_MAX) {
+        build->cut = true;
+        return NULL;
+    }
+    build->counts[ANALYZER_WORD]++;
+    struct query_term *term = &query->terms[query->terms_len++];
+    *term = (struct query_term){.view = ANALYZER_WORD,
+                                .weight = view_weights[ANALYZER_WORD],
+                                .position = build->positions[match->start],
+                                .text = typed};
+    return term;
+}
+
+static void on_match(void *data, const struct vocabulary_match *match)
+{
+    struct build *build = data;
+    struct query_term *term = match->phrases_len > 0 ? term_for(build, match) : NULL;
+    if (term == NULL) {
+        return;
+    }
+    struct query_alternative *all =
+        mirai_arena_alloc(build->arena, QUERY_ALTERNATIVES_MAX * sizeof(struct query_alternative));
+    size_t count = term->alternatives_len;
+    if (count > 0) {
+        memcpy(all, term->alternatives, count * sizeof(all[0]));
+    }
+    bool typed = count > 0; /* the word itself is there */
+    for (size_t i = 0; i < match->phrases_len && count < QUERY_ALTERNATIVES_MAX; i++) {
+        const struct vocabulary_phrase *phrase = &match->phrases[i];
+        if (phrase->parts_len > 0 && (phrase->synonym || !typed || phrase->parts_len > 1)) {
+            fill_alternative(build, phrase, &all[count++]);
+        }
+    }
+    term->alternatives = all;
+    term->alternatives_len = count;
+    if (count == 0) { /* only a new term can be without any, and that is the last one */
+        build->query->terms_len--;
+        build->counts[ANALYZER_WORD]--;
+    }
+}
+
+void build_vocabulary(struct build *build, const struct vocabulary_snapshot *vocabulary,
+                      struct mirai_str text)
+{
+    if (vocabulary != NULL && text.len > 0) {
+        build->text = text;
+        count_positions(build);
+        vocabulary_expand(vocabulary, build->analyzer, text, on_match, build);
+    }
+}

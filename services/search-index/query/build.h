@@ -19,6 +19,10 @@ struct build {
 /* Append the terms of a normalised text of the arena: what is scored. */
 void build_terms(struct build *build, struct mirai_str text);
 
+/* Let words of the dictionary stand as one, and what means the same count, too. After build_terms of the same text. */
+void build_vocabulary(struct build *build, const struct vocabulary_snapshot *vocabulary,
+                      struct mirai_str text);
+
 /* The parts of `text` (normalised, of the arena) as a phrase. One without parts can only be found by looking at
  * texts. */
 struct query_phrase build_phrase(struct build *build, struct mirai_str text);

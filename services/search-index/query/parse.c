@@ -24,6 +24,7 @@ struct parser {
     struct build build;
     struct mirai_arena *arena;
     struct query *query;
+    const struct vocabulary_snapshot *vocabulary; /* NULL: none */
     struct lexeme *lexemes;
     size_t lexemes_len;
     struct mirai_buf words; /* all that is scored, as it was typed */
@@ -376,6 +377,20 @@ static void take_common_words(struct parser *parser, struct mirai_str words)
     build_mark(&parser->build, words);
 }
 
+static void tell_synonyms(struct parser *parser)
+{
+    struct query *query = parser->query;
+    for (size_t i = 0; i < query->terms_len; i++) {
+        for (size_t j = 0; j < query->terms[i].alternatives_len; j++) {
+            const struct query_alternative *alternative = &query->terms[i].alternatives[j];
+            if (alternative->synonym) {
+                add_string(parser, &query->understood.synonyms, UNDERSTOOD_WORDS, alternative->text);
+                mirai_mark(search_understood, &query->understood, synonyms);
+            }
+        }
+    }
+}
+
 static void take_words(struct parser *parser)
 {
     struct query *query = parser->query;
@@ -390,6 +405,8 @@ static void take_words(struct parser *parser)
     if (query->understood.words.count == 0 && query->terms_len > 0) {
         add_string(parser, &query->understood.words, UNDERSTOOD_WORDS, words);
     }
+    build_vocabulary(&parser->build, parser->vocabulary, words);
+    tell_synonyms(parser);
     if (parser->build.cut) {
         notice(parser, "terms-cut");
     }
@@ -421,13 +438,14 @@ static void allot(struct query *query, struct mirai_arena *arena)
                        .marks = mirai_arena_alloc(arena, QUERY_MARKS_MAX * sizeof(query->marks[0]))};
 }
 
-void query_parse(struct analyzer *analyzer, struct mirai_str text, struct mirai_arena *arena,
-                 struct query *query)
+void query_parse(struct analyzer *analyzer, const struct vocabulary_snapshot *vocabulary,
+                 struct mirai_str text, struct mirai_arena *arena, struct query *query)
 {
     allot(query, arena);
     struct parser parser = {.build = {.analyzer = analyzer, .arena = arena, .query = query},
                             .arena = arena,
                             .query = query,
+                            .vocabulary = vocabulary,
                             .next_set = SET_OTHERS,
                             .now = mirai_now_ms()};
     struct mirai_str cut = mirai_arena_copy(arena, cut_chars(text, QUERY_CHARS_MAX));

@@ -4,6 +4,7 @@
 #define SEARCH_QUERY_H
 
 #include "services/search-index/index.h"
+#include "services/search-index/vocabulary/snapshot.h"
 
 /* Bounds of what is taken from a query; the rest of a longer one is ignored. */
 #define QUERY_CHARS_MAX        1000
@@ -91,9 +92,9 @@ struct query {
                                    title that is just that */
 };
 
-/* Never fails: whatever was typed is some query. */
-void query_parse(struct analyzer *analyzer, struct mirai_str text, struct mirai_arena *arena,
-                 struct query *query);
+/* Never fails: whatever was typed is some query. `vocabulary` (NULL: none) must be held while the query is in use. */
+void query_parse(struct analyzer *analyzer, const struct vocabulary_snapshot *vocabulary,
+                 struct mirai_str text, struct mirai_arena *arena, struct query *query);
 
 /* What a thread needs to answer; kept between queries. */
 struct query_workspace;

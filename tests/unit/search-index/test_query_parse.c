@@ -4,7 +4,7 @@
 static struct query parse(struct fixture *f, const char *q)
 {
     struct query query;
-    query_parse(f->analyzer, mirai_str(q), &f->arena, &query);
+    query_parse(f->analyzer, NULL, mirai_str(q), &f->arena, &query);
     return query;
 }
 
@@ -283,6 +283,31 @@ static void test_bounds(void **state)
     mirai_buf_free(&many);
 }
 
+/* What means the same is an alternative of the word, and the answer names it. */
+static void test_synonyms(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_str terms[] = {MIRAI_STR("pc"), MIRAI_STR("パソコン"), MIRAI_STR("クライアント端末")};
+    struct mirai_synonyms set = {0};
+    struct mirai_synonyms_page page = {0};
+    struct query query;
+    mirai_set(synonyms, &set, terms, ((struct mirai_strs){terms, 3}));
+    mirai_set(synonyms_page, &page, items, ((struct mirai_objects){&set, 1}));
+    struct vocabulary_snapshot *vocabulary = vocabulary_snapshot_new(f->analyzer, &page, NULL);
+    query_parse(f->analyzer, vocabulary, MIRAI_STR("ＰＣ 起動"), &f->arena, &query);
+    assert_int_equal(query.understood.synonyms.count, 2);
+    const struct query_term *term = &query.terms[0];
+    assert_true(term->alternatives_len >= 3);
+    assert_false(term->alternatives[0].synonym);
+    assert_true(term->alternatives[1].synonym && term->alternatives[1].weight < 1);
+    bool marked = false;
+    for (size_t i = 0; i < query.marks_len; i++) {
+        marked |= mirai_str_eq(query.marks[i], MIRAI_STR("クライアント端末"));
+    }
+    assert_true(marked);
+    vocabulary_snapshot_free(vocabulary);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +319,7 @@ int main(void)
         SEARCH_TEST(test_phrases_in_parts),
         cmocka_unit_test(test_moments),
         SEARCH_TEST(test_before_and_after),
+        SEARCH_TEST(test_synonyms),
         SEARCH_TEST(test_bounds),
     };
     return cmocka_run_group_tests_name("search query language", tests, NULL, NULL);

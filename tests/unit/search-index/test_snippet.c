@@ -3,7 +3,7 @@
 static void expect(struct fixture *f, const char *q, const char *body, const char *snippet)
 {
     struct query query;
-    query_parse(f->analyzer, mirai_str(q), &f->arena, &query);
+    query_parse(f->analyzer, NULL, mirai_str(q), &f->arena, &query);
     struct mirai_str made = snippet_make(&query, mirai_str(body), &f->arena);
     assert_string_equal(mirai_arena_copy(&f->arena, made).data, snippet);
 }
@@ -54,7 +54,7 @@ static void test_titles_are_marked(void **state)
 {
     struct fixture *f = *state;
     struct query query;
-    query_parse(f->analyzer, MIRAI_STR("vpn 接続"), &f->arena, &query);
+    query_parse(f->analyzer, NULL, MIRAI_STR("vpn 接続"), &f->arena, &query);
     struct mirai_str made = snippet_title(&query, MIRAI_STR("<ＶＰＮ> の接続 *"), &f->arena);
     assert_string_equal(made.data, "&lt;<mark>ＶＰＮ</mark>&gt; の<mark>接続</mark> *");
     made = snippet_title(&query, MIRAI_STR(""), &f->arena);
@@ -67,7 +67,7 @@ static void test_long_bodies(void **state)
     struct fixture *f = *state;
     struct mirai_buf body = {0};
     struct query query;
-    query_parse(f->analyzer, MIRAI_STR("電源 回線"), &f->arena, &query);
+    query_parse(f->analyzer, NULL, MIRAI_STR("電源 回線"), &f->arena, &query);
     while (body.len < 150000) {
         mirai_buf_append_str(&body, MIRAI_STR("電源の話が続きます。"));
     }
@@ -94,7 +94,7 @@ static void test_picks_the_best_passage(void **state)
     }
     mirai_buf_append_char(&body, '\0');
     struct query query;
-    query_parse(f->analyzer, MIRAI_STR("電源 回線"), &f->arena, &query);
+    query_parse(f->analyzer, NULL, MIRAI_STR("電源 回線"), &f->arena, &query);
     struct mirai_str made = snippet_make(&query, mirai_str(body.data), &f->arena);
     static const char start[] = "…<mark>電源</mark>と<mark>回線</mark>を再起動する。";
     assert_true(made.len > sizeof(start) && made.len < 800);
@@ -109,7 +109,7 @@ static void test_every_cut_is_valid(void **state)
     static const char unit[] = "漢<b>&a\xF0\x9F\x98\x80[x](y)\xE3\x81\x8B\xE3\x82\x99㍿\n# 電源**";
     struct query query;
     struct mirai_buf body = {0};
-    query_parse(f->analyzer, MIRAI_STR("電源 が 会社 漢"), &f->arena, &query);
+    query_parse(f->analyzer, NULL, MIRAI_STR("電源 が 会社 漢"), &f->arena, &query);
     for (int i = 0; i < 40; i++) {
         mirai_buf_append_str(&body, mirai_str(unit));
     }
