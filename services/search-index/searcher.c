@@ -3,6 +3,7 @@
 #include "libcommon/log.h"
 #include "libcommon/metrics.h"
 #include "libcommon/time.h"
+#include "services/search-index/help/suggest.h"
 #include "services/search-index/query/query.h"
 
 #include <stdlib.h>
@@ -92,8 +93,11 @@ int search_work_query(struct search_job *job, struct search_thread *thread)
 int search_work_suggest(struct search_job *job, struct search_thread *thread)
 {
     struct mirai_suggest_result result = {0};
-    int err = query_suggest(thread->reader, &job->params.suggestion, &job->request->context.principal,
-                            &job->arena, &result);
+    const struct suggest_request request = {.reader = thread->reader,
+                                            .analyzer = thread->analyzer,
+                                            .principal = &job->request->context.principal,
+                                            .query = &job->params.suggestion};
+    int err = suggest_run(&request, &job->arena, &result);
     if (err == 0) {
         mirai_message_encode(&mirai_message_suggest_result, &result, &job->answer);
     }

@@ -108,12 +108,6 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
               const struct mirai_search_query *request, const struct mirai_principal *principal,
               uint64_t deadline_us, struct mirai_arena *arena, struct mirai_search_result *result);
 
-/* Titles and tags that begin with (or have a word that begins with) what was typed, of what the principal may
- * see. */
-int query_suggest(struct index_reader *reader, const struct mirai_suggest_query *request,
-                  const struct mirai_principal *principal, struct mirai_arena *arena,
-                  struct mirai_suggest_result *result);
-
 /* The best passage of `body` (Markdown or plain text, valid UTF-8) as HTML-escaped text with <mark>; the beginning when
  * nothing of the query stands there. Time is bounded whatever its length. */
 struct mirai_str snippet_make(const struct query *query, struct mirai_str body, struct mirai_arena *arena);
