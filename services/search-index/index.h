@@ -92,8 +92,8 @@ struct index_view {
 struct index_reader {
     struct index *index;
     sqlite3 *db;
-    sqlite3_stmt *text;    /* index_text's */
-    int place;             /* in the epoch */
+    sqlite3_stmt *text; /* index_text's */
+    int place;          /* in the epoch */
     const struct index_view *view;
     struct mirai_buf body; /* index_text's */
     struct mirai_buf fields;

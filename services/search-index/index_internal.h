@@ -66,7 +66,7 @@ struct index_unit {
     bool unchanged;      /* the text; `version` is the one it has */
     /* worked out by index_prepare */
     struct mirai_buf encoded;
-    struct mirai_buf packed;      /* the body, when that is shorter */
+    struct mirai_buf packed; /* the body, when that is shorter */
     int err;
 };
 

@@ -13,8 +13,8 @@
 #define ASKED_KEYS_MAX    8
 
 struct asked_query {
-    struct mirai_str q;       /* as it was asked */
-    struct mirai_str text;    /* keys as in suggest_keys.h */
+    struct mirai_str q;    /* as it was asked */
+    struct mirai_str text; /* keys as in suggest_keys.h */
     struct mirai_str reading;
     struct mirai_str *keys; /* its words as the index has them */
     size_t keys_len;

@@ -6,8 +6,8 @@
 #include <math.h>
 
 /* Words of a query that are looked at, and that are changed. */
-#define UNITS_MAX   16
-#define CHANGES_MAX 3
+#define UNITS_MAX       16
+#define CHANGES_MAX     3
 
 #define CANDIDATES_MAX  8
 #define POSTINGS_BUDGET 2000
@@ -185,12 +185,13 @@ static double fitness(struct mirai_str typed, const struct lexicon_match *match)
         shared += memmem(typed.data, typed.len, match->word.data + at, len) != NULL;
     }
     bool same_start = typed.len > 0 && match->word.data[0] == typed.data[0];
-    return log(1 + (double)match->df) - 4.0 * match->distance + 4.0 * (double)shared / (double)chars + same_start;
+    return log(1 + (double)match->df) - 4.0 * match->distance + 4.0 * (double)shared / (double)chars +
+           same_start;
 }
 
 /* The best of the candidates that exists where the principal may see it. */
-static struct mirai_str choose(struct corrector *corrector, const struct unit *unit, struct lexicon_match *matches,
-                               size_t count)
+static struct mirai_str choose(struct corrector *corrector, const struct unit *unit,
+                               struct lexicon_match *matches, size_t count)
 {
     const struct viewer *viewer = corrector->request->viewer;
     uint64_t df = unit->joined ? 0 : viewer_df(viewer, unit->text);

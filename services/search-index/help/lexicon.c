@@ -147,7 +147,8 @@ static bool script_of(struct mirai_str text, enum lexicon_script *script)
         japanese += class == CHAR_HIRAGANA || class == CHAR_KATAKANA || class == CHAR_HAN;
     }
     *script = latin == chars ? LEXICON_LATIN : LEXICON_JAPANESE;
-    return text.len <= LEXICON_WORD_MAX && ((latin == chars && chars >= 3) || (japanese == chars && chars >= 2));
+    return text.len <= LEXICON_WORD_MAX &&
+           ((latin == chars && chars >= 3) || (japanese == chars && chars >= 2));
 }
 
 static bool collect(void *data, struct mirai_str key, const struct segment_term *term)
@@ -184,8 +185,8 @@ static void collect_all(struct collector *collector, const struct segment *segme
 
 /* ------------------------------------------------------------------ building */
 
-static void add_word(struct lexicon *lexicon, const struct word *from, struct mirai_str text, struct analyzer *analyzer,
-                     struct mirai_buf *reading, struct mirai_buf *key)
+static void add_word(struct lexicon *lexicon, const struct word *from, struct mirai_str text,
+                     struct analyzer *analyzer, struct mirai_buf *reading, struct mirai_buf *key)
 {
     struct word *word = &lexicon->words[lexicon->count];
     *word = *from;
@@ -273,8 +274,8 @@ static bool better(const struct lexicon_match *a, const struct lexicon_match *b)
     return a->distance != b->distance ? a->distance < b->distance : a->df > b->df;
 }
 
-size_t lexicon_near(const struct lexicon *lexicon, enum lexicon_script script, struct mirai_str key, unsigned most,
-                    struct lexicon_match *out, size_t max)
+size_t lexicon_near(const struct lexicon *lexicon, enum lexicon_script script, struct mirai_str key,
+                    unsigned most, struct lexicon_match *out, size_t max)
 {
     uint64_t letters = letters_of(key);
     size_t found = 0;

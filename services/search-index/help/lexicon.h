@@ -37,8 +37,8 @@ struct lexicon_match {
 
 /* Words of the script whose key is `most` edits (insertion, deletion, substitution, transposition of neighbours) or
  * fewer from `key`: the nearest first, of equal ones the more frequent. Returns how many, at most `max`. */
-size_t lexicon_near(const struct lexicon *lexicon, enum lexicon_script script, struct mirai_str key, unsigned most,
-                    struct lexicon_match *out, size_t max);
+size_t lexicon_near(const struct lexicon *lexicon, enum lexicon_script script, struct mirai_str key,
+                    unsigned most, struct lexicon_match *out, size_t max);
 
 /* Edits between two strings of at most LEXICON_KEY_MAX bytes; more than `most`: most + 1. */
 unsigned lexicon_distance(struct mirai_str a, struct mirai_str b, unsigned most);

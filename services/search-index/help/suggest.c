@@ -39,8 +39,8 @@ struct suggest {
     uint64_t until_us;
     size_t steps;
     bool late;
-    struct mirai_str text;    /* keys of what was typed */
-    struct mirai_str reading; /* empty: nothing that is read */
+    struct mirai_str text;           /* keys of what was typed */
+    struct mirai_str reading;        /* empty: nothing that is read */
     struct title titles[TITLES_MAX]; /* best first */
     size_t titles_len;
     struct mirai_str tags[SUGGEST_MAX];
@@ -52,7 +52,8 @@ struct suggest {
 
 static bool out_of_time(struct suggest *suggest)
 {
-    suggest->late = suggest->late || ((++suggest->steps & 255) == 0 && mirai_monotonic_us() > suggest->until_us);
+    suggest->late =
+        suggest->late || ((++suggest->steps & 255) == 0 && mirai_monotonic_us() > suggest->until_us);
     return suggest->late;
 }
 
@@ -95,7 +96,8 @@ static void take_list(struct suggest *suggest, const struct segment *segment, co
     struct segment_cursor cursor;
     const struct segment_doc *docs = segment_docs(segment);
     segment_cursor_open(&cursor, segment, term);
-    for (bool more = cursor.block_last != SEGMENT_END; more && most > 0; more = segment_cursor_next(&cursor)) {
+    for (bool more = cursor.block_last != SEGMENT_END; more && most > 0;
+         more = segment_cursor_next(&cursor)) {
         if (out_of_time(suggest)) {
             return;
         }
@@ -128,13 +130,11 @@ static bool on_title(void *data, struct mirai_str key, const struct segment_term
     return !out_of_time(suggest);
 }
 
-static struct mirai_str make_term(struct suggest *suggest, char mark, enum suggest_form form, struct mirai_str key)
+static struct mirai_str make_term(struct suggest *suggest, char mark, enum suggest_form form,
+                                  struct mirai_str key)
 {
-    char *term = mirai_arena_alloc(suggest->arena, key.len + 2);
-    term[0] = mark;
-    term[1] = (char)form;
-    memcpy(term + 2, key.data, key.len);
-    return (struct mirai_str){term, key.len + 2};
+    const char head[] = {mark, (char)form, '\0'};
+    return mirai_arena_printf(suggest->arena, "%s%.*s", head, MIRAI_STR_ARG(key));
 }
 
 /* So few characters begin so many titles that they have a list of their own; more are looked up among all. */
@@ -334,8 +334,8 @@ static bool has_kanji(struct mirai_str text)
     return false;
 }
 
-static struct mirai_str typed_key(struct suggest *suggest, enum suggest_form form, struct mirai_str normalised,
-                                  size_t max)
+static struct mirai_str typed_key(struct suggest *suggest, enum suggest_form form,
+                                  struct mirai_str normalised, size_t max)
 {
     struct mirai_buf key = {0};
     suggest_key(suggest->request->analyzer, form, normalised, &key);
@@ -366,12 +366,15 @@ static void read_typed(struct suggest *suggest)
     normalized_free(&typed);
 }
 
-int suggest_run(const struct suggest_request *request, struct mirai_arena *arena, struct mirai_suggest_result *result)
+int suggest_run(const struct suggest_request *request, struct mirai_arena *arena,
+                struct mirai_suggest_result *result)
 {
     struct suggest *suggest = mirai_arena_alloc(arena, sizeof(*suggest));
     int64_t limit = mirai_has(suggest_query, request->query, limit) ? request->query->limit : SUGGEST_DEFAULT;
     struct items items = {.list = mirai_arena_alloc(arena, SUGGEST_MAX * sizeof(items.list[0])),
-                          .max = (size_t)(limit < 1 ? 1 : limit > SUGGEST_MAX ? SUGGEST_MAX : limit)};
+                          .max = (size_t)(limit < 1             ? 1
+                                          : limit > SUGGEST_MAX ? SUGGEST_MAX
+                                                                : limit)};
     suggest->request = request;
     suggest->arena = arena;
     suggest->until_us = mirai_monotonic_us() + BUDGET_US;
@@ -379,8 +382,8 @@ int suggest_run(const struct suggest_request *request, struct mirai_arena *arena
     int err = 0;
     if (suggest->text.len > 0) {
         const struct index_view *view = index_view_enter(request->reader);
-        suggest->viewer =
-            (struct viewer){view->segments, view->count, index_catalog(request->reader->index), request->principal};
+        suggest->viewer = (struct viewer){view->segments, view->count, index_catalog(request->reader->index),
+                                          request->principal};
         err = run_in_view(suggest, &items);
         index_view_leave(request->reader);
         err = err == 0 && index_damaged(request->reader->index) ? MIRAI_E_INVALID : err;

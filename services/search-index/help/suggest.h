@@ -16,6 +16,7 @@ struct suggest_request {
 /* Best first, found by the text, by its reading in kana and in Roman letters, of whole titles and from a word on.
  * Bounded in time: then it is what was found until then. 0, what index_text says, or MIRAI_E_INVALID: the index is
  * damaged. */
-int suggest_run(const struct suggest_request *request, struct mirai_arena *arena, struct mirai_suggest_result *result);
+int suggest_run(const struct suggest_request *request, struct mirai_arena *arena,
+                struct mirai_suggest_result *result);
 
 #endif

@@ -35,8 +35,8 @@ static bool has(struct segment_cursor *cursor, uint32_t doc)
     return false;
 }
 
-static bool finds_in(const struct viewer *viewer, const struct segment *segment, const struct segment_term *terms,
-                     size_t count, size_t *budget)
+static bool finds_in(const struct viewer *viewer, const struct segment *segment,
+                     const struct segment_term *terms, size_t count, size_t *budget)
 {
     struct segment_cursor cursors[VIEWER_KEYS_MAX];
     const struct segment_doc *docs = segment_docs(segment);

@@ -101,6 +101,13 @@ struct query_workspace;
 struct query_workspace *query_workspace_new(void);
 void query_workspace_free(struct query_workspace *workspace);
 
+/* What a query is understood and corrected by. Held by the caller until the result is encoded. */
+struct query_help {
+    const struct vocabulary_snapshot *vocabulary; /* NULL: none */
+    const struct lexicon *lexicon;                /* NULL: none, no corrections */
+};
+void query_workspace_help(struct query_workspace *workspace, const struct query_help *help);
+
 /* Answer `request` as `principal` into *result (memory from arena; took_ms is left to the caller).
  * `deadline_us`: mirai_monotonic_us() at which to give up. 0, MIRAI_E_INVALID (bad cursor), MIRAI_E_DEADLINE,
  * or what index_fault says. */
