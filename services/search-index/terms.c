@@ -160,7 +160,7 @@ void terms_add(struct terms *terms, enum terms_field field, struct mirai_str tex
 {
     terms->field = field;
     normalize(&terms->text, text, false);
-    analyzer_run(terms->analyzer, mirai_buf_str(&terms->text.text), add_token, terms);
+    analyzer_run_text(terms->analyzer, &terms->text, add_token, terms);
 }
 
 static bool is_heading(const char *line, const char *end)

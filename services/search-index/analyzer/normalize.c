@@ -160,6 +160,15 @@ static void put(struct normalized *out, uint32_t cp, size_t from, bool origins)
     out->text.len += len;
 }
 
+static void mark_upper(struct normalized *out)
+{
+    size_t at = out->text.len;
+    while (out->upper.len <= at / 8) {
+        mirai_buf_append_char(&out->upper, '\0');
+    }
+    out->upper.data[at / 8] = (char)(out->upper.data[at / 8] | 1 << at % 8);
+}
+
 static bool is_katakana(uint32_t cp)
 {
     return char_class(cp) == CHAR_KATAKANA;
@@ -240,6 +249,7 @@ void normalize(struct normalized *out, struct mirai_str in, bool origins)
         in.len = NORMALIZE_TEXT_MAX;
     }
     out->text.len = 0;
+    out->upper.len = 0;
     mirai_buf_reserve(&out->text, in.len + 4);
     uint32_t before = ' ';
     struct ahead next = look(s, in.len);
@@ -247,7 +257,11 @@ void normalize(struct normalized *out, struct mirai_str in, bool origins)
         struct ahead now = next;
         next = look(s + at + now.len, in.len - at - now.len);
         if (now.plain && next.plain) {
-            uint32_t cp = now.cp >= 'A' && now.cp <= 'Z' ? now.cp + 32 : unify(now.cp, before);
+            bool upper = now.cp >= 'A' && now.cp <= 'Z';
+            uint32_t cp = upper ? now.cp + 32 : unify(now.cp, before);
+            if (upper) {
+                mark_upper(out);
+            }
             put(out, cp, at, origins);
             before = cp;
             at += now.len;
@@ -277,6 +291,7 @@ void normalized_span(const struct normalized *text, size_t start, size_t end, si
 void normalized_free(struct normalized *text)
 {
     mirai_buf_free(&text->text);
+    mirai_buf_free(&text->upper);
     free(text->origin);
     *text = (struct normalized){0};
 }
