@@ -174,13 +174,29 @@ static bool is_katakana(uint32_t cp)
     return char_class(cp) == CHAR_KATAKANA;
 }
 
+/* ゝ and ゞ, ヽ and ヾ repeat the kana before them, the second of each voiced (いすゞ). */
+static uint32_t iterate(uint32_t mark, uint32_t before)
+{
+    bool hiragana = mark == 0x309D || mark == 0x309E;
+    uint32_t first = hiragana ? 0x3041 : 0x30A1;
+    if (before < first || before > first + 0x55) {
+        return mark;
+    }
+    uint32_t at = before - first;
+    bool voiceable = (at >= 0x0A && at <= 0x21 && at % 2 == 0) || at == 0x23 || at == 0x25 || at == 0x27 ||
+                     (at >= 0x2E && at <= 0x3A && at % 3 == 1);
+    return before + ((mark == 0x309E || mark == 0x30FE) && voiceable);
+}
+
 /* What NFKC leaves different but people use alike. `before`: the character before, as it was put. */
 static uint32_t unify(uint32_t cp, uint32_t before)
 {
     if (cp >= 0x3041 && cp <= 0x30FE) { /* kana */
-        return cp;
+        return cp == 0x309D || cp == 0x309E || cp == 0x30FD || cp == 0x30FE ? iterate(cp, before) : cp;
     }
     switch (cp) {
+    case 0xA5: /* the yen sign is a backslash in Japanese fonts: C:¥Windows */
+        return '\\';
     case 0x2010: /* hyphens, minus and rules typed for the katakana long mark */
     case 0x2011:
     case 0x2212:

@@ -103,6 +103,7 @@ static void test_numbers(void **state)
     expect_view(f, ANALYZER_WORD, "三千五百円", " 3500 円 ");
     expect_view(f, ANALYZER_WORD, "二要素認証", " 2 要素 認証 ");
     expect_view(f, ANALYZER_WORD, "一般", " 一般 ");
+    expect_view(f, ANALYZER_WORD, "1ヶ月 1カ月 1か月", " 1 ヶ月 1 ヶ月 1 ヶ月 ");
 }
 
 static void test_spelling_of_numbers(void **state)
