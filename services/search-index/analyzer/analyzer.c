@@ -81,7 +81,7 @@ static void bigrams_run(struct mirai_str text, size_t start, size_t end, analyze
 static void run(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_str upper,
                 analyzer_token_cb callback, void *data)
 {
-    const char *end = normalised.data + normalised.len;
+    const char *end = normalised.len > 0 ? normalised.data + normalised.len : NULL;
     for (size_t at = 0; at < normalised.len;) {
         unsigned len;
         enum char_class class = char_class(utf8_decode(normalised.data + at, end, &len));
@@ -115,7 +115,7 @@ void analyzer_run_text(struct analyzer *analyzer, const struct normalized *text,
 
 void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_buf *out)
 {
-    const char *end = normalised.data + normalised.len;
+    const char *end = normalised.len > 0 ? normalised.data + normalised.len : NULL;
     bool gap = false;
     bool begun = false;
     for (size_t at = 0; at < normalised.len;) {
@@ -148,7 +148,7 @@ void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, st
 
 void analyzer_boundaries(struct analyzer *analyzer, struct mirai_str normalised, uint8_t *marks)
 {
-    const char *end = normalised.data + normalised.len;
+    const char *end = normalised.len > 0 ? normalised.data + normalised.len : NULL;
     enum char_class before = CHAR_BREAK;
     memset(marks, 0, normalised.len + 1);
     marks[normalised.len] = 1;
