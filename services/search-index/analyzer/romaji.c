@@ -324,10 +324,9 @@ static struct piece piece_at(struct mirai_str rest, bool sounded)
 
 static void shift_kana(struct mirai_str text, uint32_t first, uint32_t last, int by, struct mirai_buf *out)
 {
-    const char *end = text.data + text.len;
     for (size_t at = 0; at < text.len;) {
         unsigned len;
-        uint32_t cp = utf8_decode(text.data + at, end, &len);
+        uint32_t cp = utf8_decode(text.data + at, text.data + text.len, &len);
         if (cp >= first && cp <= last) {
             cp = (uint32_t)((int)cp + by);
             const char bytes[3] = {(char)0xE3, (char)(0x80 | (cp >> 6 & 0x3F)), (char)(0x80 | (cp & 0x3F))};

@@ -65,6 +65,19 @@ static struct mirai_str katakana_key(struct mirai_str word, char out[SPELLING_MA
     return len == 0 ? word : (struct mirai_str){out, len};
 }
 
+/* ヶ月 カ月 か月 箇月: the counter is written in many ways, and MeCab has a word for each. */
+static struct mirai_str counter_key(struct mirai_str word, char out[SPELLING_MAX])
+{
+    unsigned len;
+    if (word.len != 2 * KANA_LEN || !one_of(word.data, "ヶヵケカか箇") ||
+        char_class(utf8_decode(word.data + KANA_LEN, word.data + word.len, &len)) != CHAR_HAN) {
+        return (struct mirai_str){0};
+    }
+    memcpy(out, "ヶ", KANA_LEN);
+    memcpy(out + KANA_LEN, word.data + KANA_LEN, KANA_LEN);
+    return (struct mirai_str){out, 2 * KANA_LEN};
+}
+
 struct mirai_str spelling_key(struct mirai_str word, char out[SPELLING_MAX])
 {
     size_t kanji = 0;
@@ -73,6 +86,10 @@ struct mirai_str spelling_key(struct mirai_str word, char out[SPELLING_MAX])
     size_t kept = 0;
     if (word.len < 2 * KANA_LEN || word.len > SPELLING_MAX) {
         return word;
+    }
+    struct mirai_str counter = counter_key(word, out);
+    if (counter.len != 0) {
+        return counter;
     }
     for (size_t at = 0; at < word.len;) {
         unsigned len;
