@@ -284,8 +284,8 @@ static void write_entry(struct segment_builder *builder, struct segment_writer *
     uint32_t doc = 0;
     segment_writer_term(writer, (struct mirai_str){builder->keys.data + entry->key, entry->key_len});
     while (p != NULL && p < end) { /* our own bytes: never NULL */
-        uint32_t distance;
-        uint32_t len;
+        uint32_t distance = 0;
+        uint32_t len = 0;
         p = varint_read(p, end, &distance);
         uint8_t level = *p++;
         p = varint_read(p, end, &len);

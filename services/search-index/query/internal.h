@@ -42,6 +42,7 @@ struct query_workspace {
     uint32_t tag_counts_cap;
     struct normalized text;
     struct mirai_buf buf;
+    struct query_help help;
 };
 
 /* One query. */

@@ -1,6 +1,7 @@
 #include "services/search-index/query/internal.h"
 
 #include "libcommon/time.h"
+#include "services/search-index/help/correct.h"
 #include "services/search-index/terms.h"
 
 #include <math.h>
@@ -19,6 +20,11 @@
 struct query_workspace *query_workspace_new(void)
 {
     return mirai_alloc(sizeof(struct query_workspace));
+}
+
+void query_workspace_help(struct query_workspace *workspace, const struct query_help *help)
+{
+    workspace->help = *help;
 }
 
 void query_workspace_free(struct query_workspace *workspace)
@@ -154,7 +160,8 @@ static int flag_group(struct search *search, const struct query_group *group)
         scan_part(search, &phrase->parts[i]);
         for (size_t j = 0; j < space->list_len; j++) {
             struct slot *slot = touch(search, space->list[j].doc);
-            slot->parts = (uint16_t)(slot->parts + (slot->parts == i)); /* once, when all parts before were there */
+            slot->parts =
+                (uint16_t)(slot->parts + (slot->parts == i)); /* once, when all parts before were there */
         }
     }
     space->list_len = 0;
@@ -406,6 +413,26 @@ static int run_in_view(struct search *search, struct mirai_arena *arena, struct 
     return err;
 }
 
+static void correct(struct search *search, struct analyzer *analyzer, struct mirai_arena *arena,
+                    struct mirai_search_result *result)
+{
+    const struct mirai_search_query *query = search->request;
+    const struct viewer viewer = {search->view->segments, search->view->count, search->catalog,
+                                  search->principal};
+    const struct correct_request request = {.viewer = &viewer,
+                                            .lexicon = search->space->help.lexicon,
+                                            .analyzer = analyzer,
+                                            .query = &search->query,
+                                            .text = mirai_has(search_query, query, q) ? query->q
+                                                                                      : (struct mirai_str){0},
+                                            .total = search->total};
+    struct mirai_str corrected = correct_query(&request, arena);
+    if (corrected.len > 0) {
+        mirai_set(search_result, result, did_you_mean, corrected);
+    }
+    mirai_set(search_result, result, understood, search->query.understood);
+}
+
 int query_run(struct index_reader *reader, struct query_workspace *workspace, struct analyzer *analyzer,
               const struct mirai_search_query *request, const struct mirai_principal *principal,
               uint64_t deadline_us, struct mirai_arena *arena, struct mirai_search_result *result)
@@ -419,7 +446,8 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
     search->deadline_us = deadline_us;
     int64_t limit = mirai_has(search_query, request, limit) ? request->limit : HITS_DEFAULT;
     search->heap_max = (size_t)(limit < 1 ? 1 : limit > HITS_MAX ? HITS_MAX : limit) + 1;
-    query_parse(analyzer, mirai_has(search_query, request, q) ? request->q : (struct mirai_str){0}, arena,
+    query_parse(analyzer, workspace->help.vocabulary,
+                mirai_has(search_query, request, q) ? request->q : (struct mirai_str){0}, arena,
                 &search->query);
     if (mirai_has(search_query, request, cursor)) {
         search->has_cursor = true;
@@ -430,6 +458,9 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
     }
     search->view = index_view_enter(reader);
     int err = run_in_view(search, arena, result);
+    if (err == 0 && !search->has_cursor) {
+        correct(search, analyzer, arena, result);
+    }
     index_view_leave(reader);
     return err == 0 && index_damaged(reader->index) ? MIRAI_E_INVALID : err;
 }

@@ -4,6 +4,7 @@
 #define SEARCH_QUERY_H
 
 #include "services/search-index/index.h"
+#include "services/search-index/vocabulary/snapshot.h"
 
 /* Bounds of what is taken from a query; the rest of a longer one is ignored. */
 #define QUERY_CHARS_MAX        1000
@@ -91,14 +92,21 @@ struct query {
                                    title that is just that */
 };
 
-/* Never fails: whatever was typed is some query. */
-void query_parse(struct analyzer *analyzer, struct mirai_str text, struct mirai_arena *arena,
-                 struct query *query);
+/* Never fails: whatever was typed is some query. `vocabulary` (NULL: none) must be held while the query is in use. */
+void query_parse(struct analyzer *analyzer, const struct vocabulary_snapshot *vocabulary,
+                 struct mirai_str text, struct mirai_arena *arena, struct query *query);
 
 /* What a thread needs to answer; kept between queries. */
 struct query_workspace;
 struct query_workspace *query_workspace_new(void);
 void query_workspace_free(struct query_workspace *workspace);
+
+/* What a query is understood and corrected by. Held by the caller until the result is encoded. */
+struct query_help {
+    const struct vocabulary_snapshot *vocabulary; /* NULL: none */
+    const struct lexicon *lexicon;                /* NULL: none, no corrections */
+};
+void query_workspace_help(struct query_workspace *workspace, const struct query_help *help);
 
 /* Answer `request` as `principal` into *result (memory from arena; took_ms is left to the caller).
  * `deadline_us`: mirai_monotonic_us() at which to give up. 0, MIRAI_E_INVALID (bad cursor), MIRAI_E_DEADLINE,
@@ -107,13 +115,10 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
               const struct mirai_search_query *request, const struct mirai_principal *principal,
               uint64_t deadline_us, struct mirai_arena *arena, struct mirai_search_result *result);
 
-/* Titles and tags that begin with (or have a word that begins with) what was typed, of what the principal may
- * see. */
-int query_suggest(struct index_reader *reader, const struct mirai_suggest_query *request,
-                  const struct mirai_principal *principal, struct mirai_arena *arena,
-                  struct mirai_suggest_result *result);
-
-/* The best passage of `body` as HTML-escaped text with <mark>. */
+/* The best passage of `body` (Markdown or plain text, valid UTF-8) as HTML-escaped text with <mark>; the beginning when
+ * nothing of the query stands there. Time is bounded whatever its length. */
 struct mirai_str snippet_make(const struct query *query, struct mirai_str body, struct mirai_arena *arena);
+/* The whole title in the same way. */
+struct mirai_str snippet_title(const struct query *query, struct mirai_str title, struct mirai_arena *arena);
 
 #endif
