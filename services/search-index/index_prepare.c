@@ -166,7 +166,7 @@ static void *work(void *data)
 int index_prepare(struct index *index, struct index_unit *units, size_t count)
 {
     struct team team = {.index = index, .units = units, .count = count};
-    struct member members[INDEX_WORKERS_MAX];
+    struct member members[INDEX_WORKERS_MAX] = {{0}};
     size_t len = !index->published && count >= TEAM_FROM ? index->workers_len : 1;
     for (size_t i = 0; i < len; i++) {
         members[i] = (struct member){.team = &team, .worker = &index->workers[i]};
