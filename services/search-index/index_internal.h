@@ -54,7 +54,6 @@ struct index_unit {
     uint32_t slot; /* new ones have theirs, too */
     uint32_t version;
     bool is_new;
-    struct catalog_entry entry; /* without tags */
     struct mirai_str slug;
     struct mirai_str title;
     struct mirai_str summary;
@@ -68,6 +67,7 @@ struct index_unit {
     struct mirai_buf encoded;
     struct mirai_buf packed; /* the body, when that is shorter */
     int err;
+    struct catalog_entry entry; /* without tags; last, since it could have them */
 };
 
 /* A segment and its file. */
