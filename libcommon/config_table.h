@@ -159,6 +159,15 @@
       "/dev/log, or udp://ADDRESS:PORT")                                                                     \
     I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                      \
     I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                \
+    I(SEARCH_BOOST_FRESHNESS, 3, 0, 50, "%", "what an article saved today adds to its score; 0: nothing")    \
+    I(SEARCH_FRESHNESS_DAYS, 180, 1, 10000, "days", "age at which half of that is left")                     \
+    I(SEARCH_BOOST_RATING, 3, 0, 50, "%", "what five stars of many readers add to the score; 0: nothing")    \
+    I(SEARCH_BOOST_VIEWS, 3, 0, 50, "%",                                                                     \
+      "what being opened very often in the last 30 days adds to the score; 0: nothing")                      \
+    I(SEARCH_BOOST_TITLE, 15, 0, 50, "%",                                                                    \
+      "what a title that is just the query adds to the score; 0: nothing")                                   \
+    I(SEARCH_BOOST_PROXIMITY, 100, 0, 300, "%",                                                              \
+      "weight of how near the query's words are to each other in a text; 100: as tuned, 0: none")            \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
     S(BACKUP_WEEKLY, "Sun 04:00", 0, "local time of the weekly snapshot, DAY HH:MM; off: none")              \
     I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \

@@ -22,6 +22,22 @@ static void on_damage(void *data)
     follower_rebuild(((struct search_index *)data)->follower);
 }
 
+static unsigned percent(enum mirai_config_key key)
+{
+    return (unsigned)mirai_config_int(key);
+}
+
+static struct query_boosts boosts(void)
+{
+    return (struct query_boosts){.freshness = percent(MIRAI_CONFIG_SEARCH_BOOST_FRESHNESS),
+                                 .half_life_days =
+                                     (unsigned)mirai_config_int(MIRAI_CONFIG_SEARCH_FRESHNESS_DAYS),
+                                 .rating = percent(MIRAI_CONFIG_SEARCH_BOOST_RATING),
+                                 .views = percent(MIRAI_CONFIG_SEARCH_BOOST_VIEWS),
+                                 .title = percent(MIRAI_CONFIG_SEARCH_BOOST_TITLE),
+                                 .proximity = percent(MIRAI_CONFIG_SEARCH_BOOST_PROXIMITY)};
+}
+
 static int search_start(struct mirai_runtime *runtime)
 {
     struct search_index *state = runtime->state;
@@ -44,6 +60,7 @@ static int search_start(struct mirai_runtime *runtime)
                                              .queue_max = mirai_config_size(MIRAI_CONFIG_RPC_QUEUE_MAX),
                                              .timeout_ms =
                                                  (uint64_t)mirai_config_int(MIRAI_CONFIG_SEARCH_TIMEOUT_MS),
+                                             .boosts = boosts(),
                                              .damaged = on_damage,
                                              .data = state};
     state->searcher = searcher_new(&options);

@@ -3,7 +3,6 @@
 #include "libcommon/log.h"
 #include "libcommon/metrics.h"
 #include "libcommon/time.h"
-#include "services/search-index/query/query.h"
 
 #include <stdlib.h>
 
@@ -36,6 +35,7 @@ static void *thread_start(void *data)
     thread->searcher = searcher;
     thread->analyzer = analyzer_new(searcher->options.model);
     thread->workspace = query_workspace_new();
+    query_workspace_boost(thread->workspace, &searcher->options.boosts);
     return thread;
 }
 

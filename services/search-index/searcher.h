@@ -7,6 +7,7 @@
 #include "libcommon/rpc.h"
 #include "proto/messages.h"
 #include "services/search-index/generations.h"
+#include "services/search-index/query/query.h"
 
 struct searcher_options {
     uv_loop_t *loop;
@@ -15,6 +16,7 @@ struct searcher_options {
     size_t threads;
     size_t queue_max;
     uint64_t timeout_ms;         /* longest time of one search */
+    struct query_boosts boosts;
     void (*damaged)(void *data); /* on the loop: a search met a corrupt page */
     void *data;
 };

@@ -96,10 +96,25 @@ struct query {
 void query_parse(struct analyzer *analyzer, const struct vocabulary_snapshot *vocabulary,
                  struct mirai_str text, struct mirai_arena *arena, struct query *query);
 
+/* What may be added to the score of the words, in percent of it (proximity: of its usual share); 0: off. */
+struct query_boosts {
+    unsigned freshness;
+    unsigned half_life_days; /* after which half of the freshness is left */
+    unsigned rating;
+    unsigned views; /* and clicks */
+    unsigned title; /* that is just the query */
+    unsigned proximity;
+};
+
 /* What a thread needs to answer; kept between queries. */
 struct query_workspace;
 struct query_workspace *query_workspace_new(void);
 void query_workspace_free(struct query_workspace *workspace);
+void query_workspace_boost(struct query_workspace *workspace,
+                           const struct query_boosts *boosts); /* default: none */
+/* For the queries to come; the caller holds it. NULL: none. */
+void query_workspace_vocabulary(struct query_workspace *workspace,
+                                const struct vocabulary_snapshot *vocabulary);
 
 /* Answer `request` as `principal` into *result (memory from arena; took_ms is left to the caller).
  * `deadline_us`: mirai_monotonic_us() at which to give up. 0, MIRAI_E_INVALID (bad cursor), MIRAI_E_DEADLINE,
