@@ -17,13 +17,17 @@
 #define RETRY_LONGEST_MS 1000
 #define PERIOD_MS        1000 /* between pulls without a hint */
 
+#define SIGNALS_MS       60000 /* between pulls of the use of articles */
+#define SIGNALS_MAX      5000  /* in one pull */
+#define AGAIN_MAX        10000 /* articles that wait for being applied again */
+
 #define IDLE_MS          200 /* without a write, until the writer tidies up */
 
 /* What is being done; one thing at a time. */
 enum follower_state {
     FOLLOWER_IDLE,
     FOLLOWER_PULLING,   /* changes.since is on its way */
-    FOLLOWER_EXPORTING, /* article.export is on its way */
+    FOLLOWER_EXPORTING, /* article.export or signal.list is on its way */
     FOLLOWER_WRITING,   /* the writer thread has a job */
     FOLLOWER_WAITING,   /* after a failure */
     FOLLOWER_STOPPED,
@@ -35,6 +39,8 @@ enum write_kind {
     WRITE_EXPORT,  /* a page of articles into the new file */
     WRITE_MISSED,  /* a page of changes since the export began, into the new file */
     WRITE_SWAP,    /* make the new file current */
+    WRITE_AGAIN,   /* one article whose files' texts have come */
+    WRITE_SIGNALS, /* a page of the use of articles */
 };
 
 struct follower {
@@ -54,6 +60,12 @@ struct follower {
     uint64_t retry_ms;
     uint64_t period_ms;
     struct follower_status status;
+    struct follower_hooks hooks;
+    int64_t *again; /* ids, a ring */
+    size_t again_at;
+    size_t again_len;
+    uint64_t signals_ms;   /* when they are due */
+    int64_t signals_after; /* id of the last one of the page before */
     /* the file being built */
     struct index *building;
     struct index_position built; /* of the feed: at first when the export began */
@@ -69,6 +81,7 @@ struct follower {
     size_t count;
     bool more;
     bool reset;
+    bool vocabulary; /* the page says that it has changed */
     struct index_position reached;
     uint64_t documents;
     struct mirai_gauge *documents_gauge;
@@ -97,6 +110,23 @@ static int decode_page(struct follower *follower, const struct mirai_message *me
     return err == MIRAI_E_INVALID ? MIRAI_E_UNPROCESSABLE : err; /* INVALID is a damaged file */
 }
 
+/* An article with the texts of its files, as far as they are known. */
+static struct index_change make_change(struct follower *follower, const struct mirai_article *article,
+                                       struct mirai_arena *arena)
+{
+    struct index_change change = {.id = article->id, .article = article};
+    if (!mirai_has(article, article, attachments)) {
+        return change;
+    }
+    if (article->attachments.count == 0) {
+        change.has_files = true;
+    } else if (follower->hooks.files != NULL) {
+        change.has_files =
+            follower->hooks.files(follower->hooks.data, article, arena, &change.files, &change.files_len);
+    }
+    return change;
+}
+
 /* Apply a page of changes to `index`; *page lives in `arena`. */
 static void apply_changes(struct follower *follower, struct index *index, struct mirai_arena *arena,
                           struct mirai_changes *page)
@@ -109,9 +139,10 @@ static void apply_changes(struct follower *follower, struct index *index, struct
         for (size_t i = 0; i < page->items.count; i++) {
             if (items[i].kind == MIRAI_CHANGE_ARTICLE || items[i].kind == MIRAI_CHANGE_ARTICLE_GONE) {
                 bool text = mirai_has(change, &items[i], article);
-                changes[count++] =
-                    (struct index_change){.id = items[i].id, .article = text ? &items[i].article : NULL};
+                changes[count++] = text ? make_change(follower, &items[i].article, arena)
+                                        : (struct index_change){.id = items[i].id};
             }
+            follower->vocabulary |= items[i].kind == MIRAI_CHANGE_VOCABULARY;
         }
         struct index_position position = {.seq = items[page->items.count - 1].seq};
         memcpy(position.epoch, page->epoch.data, page->epoch.len < 40 ? page->epoch.len : 40);
@@ -139,6 +170,9 @@ static void write_changes(struct follower *follower)
             int64_t age_ms = mirai_now_ms() - items[i].at;
             mirai_histogram_observe(follower->freshness, age_ms > 0 ? (uint64_t)age_ms * 1000 : 0);
         }
+    }
+    if (follower->err == 0 && index_damaged(index)) { /* a reader or a check has met it */
+        follower->err = MIRAI_E_INVALID;
     }
     follower->documents = catalog_count(index_catalog(index));
     mirai_arena_free(&arena);
@@ -171,10 +205,58 @@ static void write_export(struct follower *follower)
         follower->reset = strcmp(position.epoch, follower->built.epoch) != 0;
         follower->count = page.items.count;
         for (size_t i = 0; i < page.items.count; i++) {
-            changes[i] = (struct index_change){.id = articles[i].id, .article = &articles[i]};
+            changes[i] = make_change(follower, &articles[i], &arena);
             follower->last_id = articles[i].id;
         }
         follower->err = index_apply(follower->building, changes, page.items.count, &follower->built);
+    }
+    mirai_arena_free(&arena);
+}
+
+static uint32_t clamp32(int64_t value)
+{
+    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static void write_again(struct follower *follower)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_article_export_page page;
+    follower->err = decode_page(follower, &mirai_message_article_export_page, &arena, &page);
+    if (follower->err == 0 && page.items.count > 0) {
+        const struct mirai_article *article = MIRAI_ITEMS(article, &page.items);
+        struct generation *generation = generations_acquire(follower->generations);
+        struct index *index = generation_index(generation);
+        struct index_position position = index_position(index);
+        /* only what is there: a page of the feed may be on its way that takes it out */
+        if (article->id == follower->last_id && catalog_slot(index_catalog(index), article->id) != 0) {
+            struct index_change change = make_change(follower, article, &arena);
+            follower->err = index_apply(index, &change, 1, &position);
+        }
+        generation_release(generation);
+    }
+    mirai_arena_free(&arena);
+}
+
+static void write_signals(struct follower *follower)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_article_signals page;
+    follower->err = decode_page(follower, &mirai_message_article_signals, &arena, &page);
+    follower->count = 0;
+    if (follower->err == 0) {
+        const struct mirai_article_signal *items = MIRAI_ITEMS(article_signal, &page.items);
+        struct generation *generation = generations_acquire(follower->generations);
+        for (size_t i = 0; i < page.items.count; i++) {
+            const struct catalog_signals signals = {.views = clamp32(items[i].views),
+                                                    .clicks = clamp32(items[i].clicks),
+                                                    .ratings = clamp32(items[i].rating_count),
+                                                    .rating = (float)items[i].rating_average};
+            catalog_set_signals(index_catalog(generation_index(generation)), items[i].id, &signals);
+            follower->last_id = items[i].id;
+        }
+        follower->count = page.items.count;
+        generation_release(generation);
     }
     mirai_arena_free(&arena);
 }
@@ -207,6 +289,12 @@ static void on_work(struct mirai_job *job, void *thread)
         break;
     case WRITE_SWAP:
         write_swap(follower);
+        break;
+    case WRITE_AGAIN:
+        write_again(follower);
+        break;
+    case WRITE_SIGNALS:
+        write_signals(follower);
         break;
     }
 }
@@ -295,6 +383,10 @@ static void after_changes(struct follower *follower)
     mirai_gauge_set(follower->documents_gauge, (int64_t)follower->documents);
     mirai_gauge_set(follower->seq_gauge, follower->reached.seq);
     follower->behind = follower->more;
+    if (follower->vocabulary && follower->hooks.vocabulary != NULL) {
+        follower->hooks.vocabulary(follower->hooks.data);
+    }
+    follower->vocabulary = false;
     follower->status.caught_up |= !follower->more && !follower->reset;
     follower->lost |= follower->reset;
     if (follower->reset && !follower->status.rebuilding) {
@@ -338,8 +430,21 @@ static void after_swap(struct follower *follower)
     follower->status.position = follower->reached;
     follower->status.documents = follower->documents;
     follower->behind = true;
+    follower->signals_ms = 0; /* the new catalogue has none */
+    follower->signals_after = 0;
     mirai_gauge_set(follower->documents_gauge, (int64_t)follower->documents);
     mirai_log(INFO, "new index in use", MIRAI_LOG_I("articles", (int64_t)follower->documents));
+}
+
+/* The next page at once, or the first one after a while. */
+static void after_signals(struct follower *follower)
+{
+    if (follower->count == SIGNALS_MAX) {
+        follower->signals_after = follower->last_id;
+    } else {
+        follower->signals_after = 0;
+        follower->signals_ms = mirai_monotonic_ms() + SIGNALS_MS;
+    }
 }
 
 static void on_written(struct mirai_job *job)
@@ -348,10 +453,13 @@ static void on_written(struct mirai_job *job)
     follower->state = FOLLOWER_IDLE;
     mirai_buf_free(&follower->page);
     if (follower->err != 0) {
-        if (follower->kind == WRITE_CHANGES && follower->err == MIRAI_E_INVALID) {
+        bool current = follower->kind == WRITE_CHANGES || follower->kind == WRITE_AGAIN ||
+                       follower->kind == WRITE_SIGNALS;
+        follower->signals_ms = mirai_monotonic_ms() + SIGNALS_MS;
+        if (current && follower->err == MIRAI_E_INVALID) {
             follower->wanted = !follower->status.rebuilding; /* the file is damaged */
             follower->lost = true;
-        } else if (follower->kind != WRITE_CHANGES) {
+        } else if (!current) {
             end_rebuild(follower);
             follower->wanted = true;
         }
@@ -376,7 +484,11 @@ static void on_written(struct mirai_job *job)
     case WRITE_SWAP:
         after_swap(follower);
         break;
+    case WRITE_SIGNALS:
+        after_signals(follower);
+        break;
     case WRITE_BEGIN:
+    case WRITE_AGAIN:
         break;
     }
     step(follower);
@@ -398,8 +510,14 @@ static void on_page(struct follower *follower, const struct mirai_rpc_reply *rep
         return;
     }
     if (reply->status != 0) {
+        if (kind == WRITE_SIGNALS) { /* they only shift the ranking a little */
+            follower->signals_ms = mirai_monotonic_ms() + SIGNALS_MS;
+            step(follower);
+            return;
+        }
         follower->status.caught_up |= follower->status.complete && !follower->lost; /* old beats none */
-        retry(follower, kind == WRITE_EXPORT ? "article.export" : "changes.since", reply->status);
+        bool exporting = kind == WRITE_EXPORT || kind == WRITE_AGAIN;
+        retry(follower, exporting ? "article.export" : "changes.since", reply->status);
         return;
     }
     follower->page.len = 0;
@@ -420,6 +538,16 @@ static void on_missed(void *data, const struct mirai_rpc_reply *reply)
 static void on_export(void *data, const struct mirai_rpc_reply *reply)
 {
     on_page(data, reply, WRITE_EXPORT);
+}
+
+static void on_again(void *data, const struct mirai_rpc_reply *reply)
+{
+    on_page(data, reply, WRITE_AGAIN);
+}
+
+static void on_signals(void *data, const struct mirai_rpc_reply *reply)
+{
+    on_page(data, reply, WRITE_SIGNALS);
 }
 
 static struct mirai_context pull_context(void)
@@ -460,6 +588,48 @@ static void pull_export(struct follower *follower)
                                        on_export, follower);
 }
 
+static void pull_again(struct follower *follower)
+{
+    struct mirai_article_export params = {0};
+    struct mirai_context context = pull_context();
+    follower->last_id = follower->again[follower->again_at];
+    follower->again_at = (follower->again_at + 1) % AGAIN_MAX;
+    follower->again_len--;
+    mirai_set(article_export, &params, after_id, follower->last_id - 1);
+    mirai_set(article_export, &params, limit, 1);
+    follower->state = FOLLOWER_EXPORTING;
+    follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_article_export, &context, &params,
+                                       on_again, follower);
+}
+
+static void pull_signals(struct follower *follower)
+{
+    struct mirai_article_signal_list params = {0};
+    struct mirai_context context = pull_context();
+    mirai_set(article_signal_list, &params, after_id, follower->signals_after);
+    mirai_set(article_signal_list, &params, limit, SIGNALS_MAX);
+    follower->state = FOLLOWER_EXPORTING;
+    follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_signal_list, &context, &params,
+                                       on_signals, follower);
+}
+
+/* What is done beside following, when the index is as new as can be. True: something was begun. */
+static bool step_beside(struct follower *follower)
+{
+    if (!current_follows(follower) || follower->hinted || follower->behind) {
+        return false;
+    }
+    if (follower->again_len > 0) {
+        pull_again(follower);
+        return true;
+    }
+    if (mirai_monotonic_ms() >= follower->signals_ms) {
+        pull_signals(follower);
+        return true;
+    }
+    return false;
+}
+
 /* While building, pages for the new file and changes of the current file take turns. Once all is exported, a
  * current file that is behind waits: the new one must be able to overtake it. */
 static void step_rebuild(struct follower *follower)
@@ -498,7 +668,7 @@ static void step(struct follower *follower)
         step_rebuild(follower);
     } else if (follower->hinted || follower->behind) {
         pull_changes(follower);
-    } else {
+    } else if (!step_beside(follower)) {
         rest(follower, FOLLOWER_IDLE, follower->period_ms);
     }
 }
@@ -515,6 +685,27 @@ void follower_rebuild(struct follower *follower)
 {
     follower->wanted |= !follower->status.rebuilding;
     follower_hint(follower);
+}
+
+void follower_set_hooks(struct follower *follower, const struct follower_hooks *hooks)
+{
+    follower->hooks = *hooks;
+    follower->vocabulary = true;
+}
+
+void follower_again(struct follower *follower, int64_t id)
+{
+    if (follower->again == NULL) {
+        follower->again = mirai_alloc(AGAIN_MAX * sizeof(follower->again[0]));
+    }
+    if (follower->again_len == AGAIN_MAX) {
+        follower->again_at = (follower->again_at + 1) % AGAIN_MAX;
+        follower->again_len--;
+    }
+    follower->again[(follower->again_at + follower->again_len++) % AGAIN_MAX] = id;
+    if (follower->state == FOLLOWER_IDLE && !follower->stopping) {
+        step(follower);
+    }
 }
 
 void follower_set_period(struct follower *follower, uint64_t ms)
@@ -559,6 +750,7 @@ void follower_free(struct follower *follower)
     }
     generations_abandon(follower->building);
     mirai_buf_free(&follower->page);
+    free(follower->again);
     uv_close((uv_handle_t *)&follower->timer, on_closed);
 }
 

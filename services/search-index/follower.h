@@ -22,6 +22,24 @@ void follower_hint(struct follower *follower);
  * ready. */
 void follower_rebuild(struct follower *follower);
 
+/* What others do with what the feed brings. Any may be NULL. */
+struct follower_hooks {
+    /* Loop thread: synonyms or words of the dictionary were changed in the store (also once after the start). */
+    void (*vocabulary)(void *data);
+    /* Writer thread: the texts of the article's files (article->attachments), memory of `arena`. False: they are not
+     * all known yet; then the article is indexed without, and follower_again() asks for them later. */
+    bool (*files)(void *data, const struct mirai_article *article, struct mirai_arena *arena,
+                  const struct index_file **files, size_t *files_len);
+    void *data;
+};
+
+/* Before the loop runs on. */
+void follower_set_hooks(struct follower *follower, const struct follower_hooks *hooks);
+
+/* The texts of this article's files are known now: apply it again. Ids that wait are bounded; beyond it the oldest
+ * one is dropped (and found at the next rebuild). */
+void follower_again(struct follower *follower, int64_t id);
+
 /* Begin no new work; what is being written is finished. */
 void follower_stop(struct follower *follower);
 bool follower_busy(const struct follower *follower);

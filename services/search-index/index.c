@@ -46,8 +46,8 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_TEXT_PUT] = "INSERT OR REPLACE INTO texts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_SLUG_PUT] = "UPDATE texts SET slug = ?2, files_hash = ?3 WHERE slot = ?1",
     [SQL_TEXT_DELETE] = "DELETE FROM texts WHERE slot = ?1",
-    [SQL_DOCUMENT_PUT] = "INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-                         " ?11, ?12, ?13, ?14, ?15)",
+    [SQL_DOCUMENT_PUT] = ("INSERT OR REPLACE INTO documents"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
     [SQL_DOCUMENT_DELETE] = "DELETE FROM documents WHERE slot = ?1",
     [SQL_PARTS_GET] = "SELECT slot FROM documents WHERE parent = ?1 AND parent <> 0",
     [SQL_SUGGEST_PUT] = "INSERT OR IGNORE INTO suggestions (key, doc, kind, text) VALUES (?1, ?2, ?3, ?4)",

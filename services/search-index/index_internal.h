@@ -55,7 +55,6 @@ struct index_unit {
     uint32_t slot; /* new ones have theirs, too */
     uint32_t version;
     bool is_new;
-    struct catalog_entry entry; /* without tags */
     struct mirai_str slug;
     struct mirai_str title;
     struct mirai_str summary;
@@ -70,6 +69,7 @@ struct index_unit {
     struct mirai_buf packed;      /* the body, when that is shorter */
     struct mirai_buf suggestions; /* for each: kind, length of key, key, length of text, text */
     int err;
+    struct catalog_entry entry; /* without tags; last, since it could have them */
 };
 
 /* A segment and its file. */

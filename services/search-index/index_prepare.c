@@ -166,11 +166,11 @@ static void *work(void *data)
 int index_prepare(struct index *index, struct index_unit *units, size_t count)
 {
     struct team team = {.index = index, .units = units, .count = count};
-    struct member members[INDEX_WORKERS_MAX];
+    struct member members[INDEX_WORKERS_MAX] = {{.team = &team, .worker = &index->workers[0]}};
     size_t len = !index->published && count >= TEAM_FROM ? index->workers_len : 1;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 1; i < len; i++) {
         members[i] = (struct member){.team = &team, .worker = &index->workers[i]};
-        members[i].started = i > 0 && pthread_create(&members[i].thread, NULL, work, &members[i]) == 0;
+        members[i].started = pthread_create(&members[i].thread, NULL, work, &members[i]) == 0;
     }
     work(&members[0]);
     for (size_t i = 1; i < len; i++) {

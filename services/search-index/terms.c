@@ -303,7 +303,7 @@ static uint32_t sort_positions(struct terms *terms, const struct entry *entry)
     bool ascending = true;
     if (len > terms->sorted_cap) {
         free(terms->sorted);
-        terms->sorted_cap = len * 2;
+        terms->sorted_cap = (size_t)len * 2;
         terms->sorted = mirai_alloc(terms->sorted_cap * sizeof(terms->sorted[0]));
     }
     uint32_t at = len;

@@ -283,12 +283,18 @@ static void write_entry(struct segment_builder *builder, struct segment_writer *
     const uint8_t *end = p + bytes.len;
     uint32_t doc = 0;
     segment_writer_term(writer, (struct mirai_str){builder->keys.data + entry->key, entry->key_len});
-    while (p != NULL && p < end) { /* our own bytes: never NULL */
+    while (p < end) { /* our own bytes: always whole */
         uint32_t distance = 0;
         uint32_t len = 0;
         p = varint_read(p, end, &distance);
+        if (p == NULL) {
+            break;
+        }
         uint8_t level = *p++;
         p = varint_read(p, end, &len);
+        if (p == NULL) {
+            break;
+        }
         doc += distance;
         segment_writer_posting(writer, doc, level, (struct mirai_str){(const char *)p, len});
         doc++;
