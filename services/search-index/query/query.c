@@ -420,6 +420,7 @@ static void correct(struct search *search, struct analyzer *analyzer, struct mir
     const struct viewer viewer = {search->view->segments, search->view->count, search->catalog,
                                   search->principal};
     const struct correct_request request = {.viewer = &viewer,
+                                            .reader = search->reader,
                                             .lexicon = search->space->help.lexicon,
                                             .analyzer = analyzer,
                                             .query = &search->query,
