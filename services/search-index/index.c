@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Layout of the files; an index of another layout is rebuilt. */
-#define INDEX_LAYOUT 2
+#define INDEX_LAYOUT 3
 #define USER_VERSION (INDEX_LAYOUT * 1000 + ANALYZER_VERSION)
 
 /* Bytes of a body; what claims to be longer is damaged. */
@@ -29,9 +29,6 @@ static const char schema[] =
     "CREATE TABLE texts (slot INTEGER PRIMARY KEY, version INTEGER NOT NULL, slug TEXT NOT NULL,"
     " title TEXT NOT NULL, summary TEXT NOT NULL, tags TEXT NOT NULL, body BLOB NOT NULL,"
     " packed_from INTEGER NOT NULL, hash INTEGER NOT NULL, files_hash INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE suggestions (key TEXT NOT NULL, doc INTEGER NOT NULL, kind INTEGER NOT NULL,"
-    " text TEXT NOT NULL, PRIMARY KEY (key, doc, kind)) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX suggestions_doc ON suggestions (doc);"
     /* the manifest */
     "CREATE TABLE segments (number INTEGER PRIMARY KEY) STRICT;"
     /* encoded documents that are in no file yet */
@@ -50,8 +47,6 @@ static const char *const statements[SQL_COUNT] = {
                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
     [SQL_DOCUMENT_DELETE] = "DELETE FROM documents WHERE slot = ?1",
     [SQL_PARTS_GET] = "SELECT slot FROM documents WHERE parent = ?1 AND parent <> 0",
-    [SQL_SUGGEST_PUT] = "INSERT OR IGNORE INTO suggestions (key, doc, kind, text) VALUES (?1, ?2, ?3, ?4)",
-    [SQL_SUGGEST_DELETE] = "DELETE FROM suggestions WHERE doc = ?1",
     [SQL_PENDING_PUT] = "INSERT OR REPLACE INTO pending VALUES (?1, ?2, ?3)",
     [SQL_PENDING_DELETE] = "DELETE FROM pending WHERE slot = ?1",
     [SQL_PENDING_FLUSHED] = "DELETE FROM pending WHERE version <= ?1",
@@ -414,8 +409,6 @@ bool index_damaged(const struct index *index)
 
 static const char text_sql[] =
     "SELECT slug, title, summary, tags, body, packed_from, version FROM texts WHERE slot = ?1";
-static const char suggest_sql[] = "SELECT key, doc, kind, text FROM suggestions WHERE key >= ?1 AND key < ?2"
-                                  " ORDER BY key, doc, kind LIMIT ?3";
 
 int index_reader_open(struct index *index, struct index_reader **out)
 {
@@ -434,9 +427,6 @@ int index_reader_open(struct index *index, struct index_reader **out)
     rc = rc == SQLITE_OK
              ? sqlite3_prepare_v3(reader->db, text_sql, -1, SQLITE_PREPARE_PERSISTENT, &reader->text, NULL)
              : rc;
-    rc = rc == SQLITE_OK ? sqlite3_prepare_v3(reader->db, suggest_sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                              &reader->suggest, NULL)
-                         : rc;
     if (rc != SQLITE_OK) {
         int err = index_fault(index, rc, "open reader");
         index_reader_close(reader);
@@ -450,7 +440,6 @@ void index_reader_close(struct index_reader *reader)
 {
     if (reader != NULL) {
         sqlite3_finalize(reader->text);
-        sqlite3_finalize(reader->suggest);
         sqlite3_close(reader->db);
         epoch_part(catalog_epoch(reader->index->catalog), reader->place);
         mirai_buf_free(&reader->body);

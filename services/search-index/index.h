@@ -1,4 +1,4 @@
-/* One index: an SQLite file with texts, catalogue rows and suggestions, the segments of the inverted index beside
+/* One index: an SQLite file with texts and catalogue rows, the segments of the inverted index beside
  * it, and the feed position up to which both hold everything. */
 #ifndef SEARCH_INDEX_H
 #define SEARCH_INDEX_H
@@ -83,7 +83,8 @@ bool index_damaged(const struct index *index); /* any thread: someone met bytes 
 
 /* The segments of one moment. */
 struct index_view {
-    uint64_t documents; /* units that live */
+    uint64_t documents;    /* units that live */
+    uint32_t next_version; /* what changed later has this version or a greater one */
     size_t count;
     struct segment *segments[];
 };
@@ -92,9 +93,8 @@ struct index_view {
 struct index_reader {
     struct index *index;
     sqlite3 *db;
-    sqlite3_stmt *text;    /* index_text's */
-    sqlite3_stmt *suggest; /* ?1 from, ?2 to, ?3 most rows -> key, slot, kind, text */
-    int place;             /* in the epoch */
+    sqlite3_stmt *text; /* index_text's */
+    int place;          /* in the epoch */
     const struct index_view *view;
     struct mirai_buf body; /* index_text's */
     struct mirai_buf fields;
@@ -123,14 +123,5 @@ int index_text(struct index_reader *reader, uint32_t slot, uint32_t version, str
 /* Note an SQLite code that a reader got; marks the index damaged when it says so. Returns the mirai_error for
  * it. */
 int index_fault(struct index *index, int sqlite_code, const char *where);
-
-/* Longest key of a suggestion in bytes (normalised). */
-#define INDEX_SUGGEST_KEY_MAX 90
-
-enum index_suggestion {
-    INDEX_SUGGEST_TITLE, /* the whole title */
-    INDEX_SUGGEST_WORD,  /* the title from one of its words on */
-    INDEX_SUGGEST_TAG,
-};
 
 #endif

@@ -290,27 +290,6 @@ static int delete_row(struct index *index, enum statement which, uint32_t slot)
     return index_run(index, which);
 }
 
-static int put_suggestions(struct index *index, const struct index_unit *unit)
-{
-    sqlite3_stmt *statement = index->statements[SQL_SUGGEST_PUT];
-    const char *p = unit->suggestions.data;
-    const char *end = p != NULL ? p + unit->suggestions.len : p;
-    int rc = unit->is_new || unit->entry.parent != 0 ? SQLITE_OK
-                                                     : delete_row(index, SQL_SUGGEST_DELETE, unit->slot);
-    while (rc == SQLITE_OK && p < end) {
-        uint32_t lengths[2];
-        memcpy(lengths, p + 1, sizeof(lengths));
-        const char *key = p + 1 + sizeof(lengths);
-        index_bind_str(statement, 1, (struct mirai_str){key, lengths[0]});
-        sqlite3_bind_int64(statement, 2, unit->slot);
-        sqlite3_bind_int(statement, 3, *p);
-        index_bind_str(statement, 4, (struct mirai_str){key + lengths[0], lengths[1]});
-        rc = index_run(index, SQL_SUGGEST_PUT);
-        p = key + lengths[0] + lengths[1];
-    }
-    return rc;
-}
-
 static int put_text(struct index *index, const struct index_unit *unit)
 {
     sqlite3_stmt *statement = index->statements[SQL_TEXT_PUT];
@@ -369,8 +348,7 @@ static int write_unit(struct index *index, const struct index_unit *unit)
 {
     int rc = unit->unchanged ? put_slug(index, unit) : put_text(index, unit);
     if (rc == SQLITE_OK && !unit->unchanged) {
-        rc = put_suggestions(index, unit);
-        rc = rc == SQLITE_OK && index->published ? put_pending(index, unit) : rc;
+        rc = index->published ? put_pending(index, unit) : rc;
     }
     return rc == SQLITE_OK ? put_entry(index, unit, unit->owner) : rc;
 }
@@ -378,7 +356,6 @@ static int write_unit(struct index *index, const struct index_unit *unit)
 static int erase_unit(struct index *index, uint32_t slot)
 {
     int rc = delete_row(index, SQL_TEXT_DELETE, slot);
-    rc = rc == SQLITE_OK ? delete_row(index, SQL_SUGGEST_DELETE, slot) : rc;
     rc = rc == SQLITE_OK ? delete_row(index, SQL_PENDING_DELETE, slot) : rc;
     return rc == SQLITE_OK ? delete_row(index, SQL_DOCUMENT_DELETE, slot) : rc;
 }

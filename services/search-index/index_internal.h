@@ -3,6 +3,7 @@
 #ifndef SEARCH_INDEX_INTERNAL_H
 #define SEARCH_INDEX_INTERNAL_H
 
+#include "services/search-index/help/suggest_keys.h"
 #include "services/search-index/index.h"
 #include "services/search-index/postings/build.h"
 #include "services/search-index/terms.h"
@@ -30,8 +31,6 @@ enum statement {
     SQL_DOCUMENT_PUT,
     SQL_DOCUMENT_DELETE,
     SQL_PARTS_GET,
-    SQL_SUGGEST_PUT,
-    SQL_SUGGEST_DELETE,
     SQL_PENDING_PUT,
     SQL_PENDING_DELETE,
     SQL_PENDING_FLUSHED,
@@ -44,9 +43,9 @@ enum statement {
 struct index_worker {
     struct analyzer *analyzer;
     struct terms *terms;
+    struct suggest_keys *suggest_keys;
     struct segment_builder *builder;
     ZSTD_CCtx *zstd;
-    struct normalized key;
     struct mirai_buf scratch;
 };
 
@@ -66,8 +65,7 @@ struct index_unit {
     bool unchanged;      /* the text; `version` is the one it has */
     /* worked out by index_prepare */
     struct mirai_buf encoded;
-    struct mirai_buf packed;      /* the body, when that is shorter */
-    struct mirai_buf suggestions; /* for each: kind, length of key, key, length of text, text */
+    struct mirai_buf packed; /* the body, when that is shorter */
     int err;
     struct catalog_entry entry; /* without tags; last, since it could have them */
 };
@@ -141,7 +139,7 @@ int index_sync_dir(const char *path);
 
 bool index_worker_open(struct index_worker *worker, struct analyzer_model *model);
 void index_worker_close(struct index_worker *worker);
-/* Work out terms, suggestions and the packed body of all units whose text has changed, with as many workers as
+/* Work out terms, those of suggestions too, and the packed body of all units whose text has changed, with as many workers as
  * make sense, and add them to the workers' builders. 0 or the first error. */
 int index_prepare(struct index *index, struct index_unit *units, size_t count);
 void index_unit_free(struct index_unit *unit);

@@ -8,9 +8,6 @@
 #define PACK_FROM  200
 #define PACK_LEVEL 3
 
-/* Starting points of a title in the suggestions. */
-#define SUGGEST_WORDS_MAX 8
-
 /* Below so many units one thread is quicker. */
 #define TEAM_FROM 16
 
@@ -21,6 +18,7 @@ bool index_worker_open(struct index_worker *worker, struct analyzer_model *model
 {
     worker->analyzer = analyzer_new(model);
     worker->terms = worker->analyzer != NULL ? terms_new(worker->analyzer) : NULL;
+    worker->suggest_keys = suggest_keys_new(worker->analyzer);
     worker->builder = segment_builder_new();
     worker->zstd = ZSTD_createCCtx();
     return worker->terms != NULL && worker->zstd != NULL;
@@ -32,7 +30,7 @@ void index_worker_close(struct index_worker *worker)
     analyzer_free(worker->analyzer);
     segment_builder_free(worker->builder);
     ZSTD_freeCCtx(worker->zstd);
-    normalized_free(&worker->key);
+    suggest_keys_free(worker->suggest_keys);
     mirai_buf_free(&worker->scratch);
     *worker = (struct index_worker){0};
 }
@@ -41,54 +39,6 @@ void index_unit_free(struct index_unit *unit)
 {
     mirai_buf_free(&unit->encoded);
     mirai_buf_free(&unit->packed);
-    mirai_buf_free(&unit->suggestions);
-}
-
-/* ------------------------------------------------------------------ suggestions */
-
-static void suggest_put(struct mirai_buf *out, enum index_suggestion kind, struct mirai_str key,
-                        struct mirai_str text)
-{
-    struct mirai_str cut = mirai_utf8_prefix(key, INDEX_SUGGEST_KEY_MAX);
-    uint32_t lengths[2] = {(uint32_t)cut.len, (uint32_t)text.len};
-    mirai_buf_append_char(out, (char)kind);
-    mirai_buf_append(out, lengths, sizeof(lengths));
-    mirai_buf_append_str(out, cut);
-    mirai_buf_append_str(out, text);
-}
-
-struct word_starts {
-    size_t at[SUGGEST_WORDS_MAX];
-    size_t count;
-};
-
-static void note_start(void *data, const struct analyzer_token *token)
-{
-    struct word_starts *starts = data;
-    bool known = starts->count > 0 && token->start <= starts->at[starts->count - 1];
-    if (token->view == ANALYZER_WORD && token->start > 0 && !known && starts->count < SUGGEST_WORDS_MAX) {
-        starts->at[starts->count++] = token->start;
-    }
-}
-
-static void suggest_unit(struct index_worker *worker, struct index_unit *unit)
-{
-    struct word_starts starts = {0};
-    normalize(&worker->key, unit->title, false);
-    struct mirai_str key = mirai_buf_str(&worker->key.text);
-    analyzer_run(worker->analyzer, key, note_start, &starts);
-    /* only the rows of tags carry their text; the others are resolved through the unit */
-    suggest_put(&unit->suggestions, INDEX_SUGGEST_TITLE, key, (struct mirai_str){0});
-    for (size_t i = 0; i < starts.count; i++) {
-        struct mirai_str rest = {key.data + starts.at[i], key.len - starts.at[i]};
-        suggest_put(&unit->suggestions, INDEX_SUGGEST_WORD, rest, (struct mirai_str){0});
-    }
-    struct mirai_str tags[INDEX_TAGS_MAX];
-    size_t count = index_split_tags(unit->tags, tags);
-    for (size_t i = 0; i < count; i++) {
-        normalize(&worker->key, tags[i], false);
-        suggest_put(&unit->suggestions, INDEX_SUGGEST_TAG, mirai_buf_str(&worker->key.text), tags[i]);
-    }
 }
 
 /* ------------------------------------------------------------------ a unit */
@@ -116,11 +66,13 @@ static int prepare_unit(struct index *index, struct index_worker *worker, struct
         terms_add(terms, TERMS_TAGS, unit->tags);
         terms_add(terms, TERMS_HEADINGS, unit->summary);
         terms_add_markdown(terms, unit->body);
-        suggest_unit(worker, unit);
     } else {
         terms_add(terms, TERMS_BODY, unit->body);
     }
     terms_encode(terms, &unit->encoded);
+    if (unit->entry.parent == 0) {
+        suggest_keys_append(worker->suggest_keys, unit->title, unit->tags, &unit->encoded);
+    }
     pack_body(worker, unit);
     int err = segment_builder_add(worker->builder, (struct segment_doc){unit->slot, unit->version},
                                   mirai_buf_str(&unit->encoded));

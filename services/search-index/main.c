@@ -52,10 +52,21 @@ static int search_start(struct mirai_runtime *runtime)
         return MIRAI_E_INTERNAL;
     }
     state->store = mirai_service_client(runtime->loop, "knowledge-store");
+    state->vocabulary = vocabulary_new(runtime->loop, state->model, state->store);
+    const struct help_options help = {.loop = runtime->loop,
+                                      .generations = state->generations,
+                                      .model = state->model,
+                                      .store = state->store};
+    state->help = help_new(&help);
+    if (state->vocabulary == NULL || state->help == NULL) {
+        return MIRAI_E_INTERNAL;
+    }
     state->follower = follower_new(runtime->loop, state->generations, state->store);
     const struct searcher_options options = {.loop = runtime->loop,
                                              .generations = state->generations,
                                              .model = state->model,
+                                             .vocabulary = state->vocabulary,
+                                             .help = state->help,
                                              .threads = mirai_config_size(MIRAI_CONFIG_SEARCH_READERS),
                                              .queue_max = mirai_config_size(MIRAI_CONFIG_RPC_QUEUE_MAX),
                                              .timeout_ms =
@@ -93,6 +104,8 @@ static void search_stop(struct mirai_runtime *runtime)
     }
     searcher_free(state->searcher);
     follower_free(state->follower);
+    help_free(state->help);
+    vocabulary_free(state->vocabulary);
     mirai_rpc_client_free(state->store);
     generations_close(state->generations);
     analyzer_model_close(state->model);

@@ -11,6 +11,8 @@ struct search_index {
     struct analyzer_model *model;
     struct generations *generations;
     struct mirai_rpc_client *store;
+    struct vocabulary *vocabulary;
+    struct help *help;
     struct mirai_subscriber *feed;
     struct follower *follower;
     struct searcher *searcher;

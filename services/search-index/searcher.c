@@ -3,6 +3,7 @@
 #include "libcommon/log.h"
 #include "libcommon/metrics.h"
 #include "libcommon/time.h"
+#include "services/search-index/help/suggest.h"
 
 #include <stdlib.h>
 
@@ -80,23 +81,36 @@ int search_work_query(struct search_job *job, struct search_thread *thread)
 {
     struct mirai_search_result result = {0};
     job->invalid = "bad cursor";
+    struct help *help = thread->searcher->options.help;
+    struct vocabulary *vocabulary = thread->searcher->options.vocabulary;
+    struct lexicon *lexicon = help_lexicon(help);
+    const struct query_help with = {vocabulary_acquire(vocabulary), lexicon};
+    query_workspace_help(thread->workspace, &with);
     int err = query_run(thread->reader, thread->workspace, thread->analyzer, &job->params.query,
                         &job->request->context.principal, job->deadline_us, &job->arena, &result);
     if (err == 0) {
         mirai_set(search_result, &result, took_ms, (double)(mirai_monotonic_us() - job->start_us) / 1000);
         mirai_message_encode(&mirai_message_search_result, &result, &job->answer);
     }
+    vocabulary_release(vocabulary, with.vocabulary);
+    lexicon_release(lexicon);
     return err;
 }
 
 int search_work_suggest(struct search_job *job, struct search_thread *thread)
 {
     struct mirai_suggest_result result = {0};
-    int err = query_suggest(thread->reader, &job->params.suggestion, &job->request->context.principal,
-                            &job->arena, &result);
+    struct asked *asked = help_asked(thread->searcher->options.help);
+    const struct suggest_request request = {.reader = thread->reader,
+                                            .analyzer = thread->analyzer,
+                                            .asked = asked,
+                                            .principal = &job->request->context.principal,
+                                            .query = &job->params.suggestion};
+    int err = suggest_run(&request, &job->arena, &result);
     if (err == 0) {
         mirai_message_encode(&mirai_message_suggest_result, &result, &job->answer);
     }
+    asked_release(asked);
     return err;
 }
 

@@ -7,15 +7,19 @@
 #include "libcommon/rpc.h"
 #include "proto/messages.h"
 #include "services/search-index/generations.h"
+#include "services/search-index/help/help.h"
 #include "services/search-index/query/query.h"
+#include "services/search-index/vocabulary/vocabulary.h"
 
 struct searcher_options {
     uv_loop_t *loop;
     struct generations *generations;
     struct analyzer_model *model;
+    struct vocabulary *vocabulary;
+    struct help *help;
     size_t threads;
     size_t queue_max;
-    uint64_t timeout_ms;         /* longest time of one search */
+    uint64_t timeout_ms; /* longest time of one search */
     struct query_boosts boosts;
     void (*damaged)(void *data); /* on the loop: a search met a corrupt page */
     void *data;

@@ -245,7 +245,7 @@ void terms_add(struct terms *terms, enum terms_field field, struct mirai_str tex
     normalize(&terms->text, text, false);
     struct mirai_str normal = mirai_buf_str(&terms->text.text);
     uint32_t chars = count_chars(terms, normal);
-    analyzer_run(terms->analyzer, normal, add_token, terms);
+    analyzer_run_text(terms->analyzer, &terms->text, add_token, terms);
     terms->chars[field] += chars;
 }
 

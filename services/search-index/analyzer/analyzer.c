@@ -11,6 +11,7 @@ struct analyzer_model {
 
 struct analyzer {
     struct words *words;
+    struct latin *latin;
 };
 
 struct analyzer_model *analyzer_model_open(void)
@@ -40,6 +41,7 @@ struct analyzer *analyzer_new(struct analyzer_model *model)
         free(analyzer);
         return NULL;
     }
+    analyzer->latin = latin_new();
     return analyzer;
 }
 
@@ -47,6 +49,7 @@ void analyzer_free(struct analyzer *analyzer)
 {
     if (analyzer != NULL) {
         words_free(analyzer->words);
+        latin_free(analyzer->latin);
         free(analyzer);
     }
 }
@@ -75,17 +78,17 @@ static void bigrams_run(struct mirai_str text, size_t start, size_t end, analyze
     }
 }
 
-void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyzer_token_cb callback,
-                  void *data)
+static void run(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_str upper,
+                analyzer_token_cb callback, void *data)
 {
-    const char *end = normalised.data + normalised.len;
+    const char *end = normalised.len > 0 ? normalised.data + normalised.len : NULL;
     for (size_t at = 0; at < normalised.len;) {
         unsigned len;
         enum char_class class = char_class(utf8_decode(normalised.data + at, end, &len));
         if (class == CHAR_BREAK) {
             at += len;
         } else if (class == CHAR_LATIN) {
-            at = latin_run(normalised, at, callback, data);
+            at = latin_run(analyzer->latin, normalised, upper, at, callback, data);
         } else {
             size_t start = at;
             do {
@@ -98,9 +101,21 @@ void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyz
     }
 }
 
+void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyzer_token_cb callback,
+                  void *data)
+{
+    run(analyzer, normalised, (struct mirai_str){0}, callback, data);
+}
+
+void analyzer_run_text(struct analyzer *analyzer, const struct normalized *text, analyzer_token_cb callback,
+                       void *data)
+{
+    run(analyzer, mirai_buf_str(&text->text), mirai_buf_str(&text->upper), callback, data);
+}
+
 void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_buf *out)
 {
-    const char *end = normalised.data + normalised.len;
+    const char *end = normalised.len > 0 ? normalised.data + normalised.len : NULL;
     bool gap = false;
     bool begun = false;
     for (size_t at = 0; at < normalised.len;) {
@@ -133,7 +148,7 @@ void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, st
 
 void analyzer_boundaries(struct analyzer *analyzer, struct mirai_str normalised, uint8_t *marks)
 {
-    const char *end = normalised.data + normalised.len;
+    const char *end = normalised.len > 0 ? normalised.data + normalised.len : NULL;
     enum char_class before = CHAR_BREAK;
     memset(marks, 0, normalised.len + 1);
     marks[normalised.len] = 1;

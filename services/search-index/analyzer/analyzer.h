@@ -43,6 +43,10 @@ void analyzer_free(struct analyzer *analyzer);
 void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyzer_token_cb callback,
                   void *data);
 
+/* The same, and parts of camelCase names by the capitals that they had: for what is indexed and for what is asked. */
+void analyzer_run_text(struct analyzer *analyzer, const struct normalized *text, analyzer_token_cb callback,
+                       void *data);
+
 /* Append how a normalised text is read, in katakana: by MeCab where it knows a word, kana as they are. Latin words
  * and digits are kept, kanji that it cannot read too, and anything else between words is one space. romaji.h makes
  * hiragana and keys of it. */

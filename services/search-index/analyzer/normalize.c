@@ -160,18 +160,43 @@ static void put(struct normalized *out, uint32_t cp, size_t from, bool origins)
     out->text.len += len;
 }
 
+static void mark_upper(struct normalized *out)
+{
+    size_t at = out->text.len;
+    while (out->upper.len <= at / 8) {
+        mirai_buf_append_char(&out->upper, '\0');
+    }
+    out->upper.data[at / 8] = (char)(out->upper.data[at / 8] | 1 << at % 8);
+}
+
 static bool is_katakana(uint32_t cp)
 {
     return char_class(cp) == CHAR_KATAKANA;
+}
+
+/* ゝ and ゞ, ヽ and ヾ repeat the kana before them, the second of each voiced (いすゞ). */
+static uint32_t iterate(uint32_t mark, uint32_t before)
+{
+    bool hiragana = mark == 0x309D || mark == 0x309E;
+    uint32_t first = hiragana ? 0x3041 : 0x30A1;
+    if (before < first || before > first + 0x55) {
+        return mark;
+    }
+    uint32_t at = before - first;
+    bool voiceable = (at >= 0x0A && at <= 0x21 && at % 2 == 0) || at == 0x23 || at == 0x25 || at == 0x27 ||
+                     (at >= 0x2E && at <= 0x3A && at % 3 == 1);
+    return before + ((mark == 0x309E || mark == 0x30FE) && voiceable);
 }
 
 /* What NFKC leaves different but people use alike. `before`: the character before, as it was put. */
 static uint32_t unify(uint32_t cp, uint32_t before)
 {
     if (cp >= 0x3041 && cp <= 0x30FE) { /* kana */
-        return cp;
+        return cp == 0x309D || cp == 0x309E || cp == 0x30FD || cp == 0x30FE ? iterate(cp, before) : cp;
     }
     switch (cp) {
+    case 0xA5: /* the yen sign is a backslash in Japanese fonts: C:¥Windows */
+        return '\\';
     case 0x2010: /* hyphens, minus and rules typed for the katakana long mark */
     case 0x2011:
     case 0x2212:
@@ -240,6 +265,7 @@ void normalize(struct normalized *out, struct mirai_str in, bool origins)
         in.len = NORMALIZE_TEXT_MAX;
     }
     out->text.len = 0;
+    out->upper.len = 0;
     mirai_buf_reserve(&out->text, in.len + 4);
     uint32_t before = ' ';
     struct ahead next = look(s, in.len);
@@ -247,7 +273,11 @@ void normalize(struct normalized *out, struct mirai_str in, bool origins)
         struct ahead now = next;
         next = look(s + at + now.len, in.len - at - now.len);
         if (now.plain && next.plain) {
-            uint32_t cp = now.cp >= 'A' && now.cp <= 'Z' ? now.cp + 32 : unify(now.cp, before);
+            bool upper = now.cp >= 'A' && now.cp <= 'Z';
+            uint32_t cp = upper ? now.cp + 32 : unify(now.cp, before);
+            if (upper) {
+                mark_upper(out);
+            }
             put(out, cp, at, origins);
             before = cp;
             at += now.len;
@@ -277,6 +307,7 @@ void normalized_span(const struct normalized *text, size_t start, size_t end, si
 void normalized_free(struct normalized *text)
 {
     mirai_buf_free(&text->text);
+    mirai_buf_free(&text->upper);
     free(text->origin);
     *text = (struct normalized){0};
 }

@@ -14,6 +14,8 @@ struct normalized {
     uint32_t
         *origin; /* for each byte of text: offset of the original character; one more entry for the end */
     size_t origin_cap;
+    struct mirai_buf
+        upper; /* bit i % 8 of byte i / 8: text[i] was a capital of ASCII; what lies behind its end was none */
 };
 
 /* NFKC with case folding (UAX #15, UTS #46's mapping without ignorable characters), half-width kana, dashes

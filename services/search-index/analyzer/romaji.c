@@ -324,10 +324,9 @@ static struct piece piece_at(struct mirai_str rest, bool sounded)
 
 static void shift_kana(struct mirai_str text, uint32_t first, uint32_t last, int by, struct mirai_buf *out)
 {
-    const char *end = text.data + text.len;
     for (size_t at = 0; at < text.len;) {
         unsigned len;
-        uint32_t cp = utf8_decode(text.data + at, end, &len);
+        uint32_t cp = utf8_decode(text.data + at, text.data + text.len, &len);
         if (cp >= first && cp <= last) {
             cp = (uint32_t)((int)cp + by);
             const char bytes[3] = {(char)0xE3, (char)(0x80 | (cp >> 6 & 0x3F)), (char)(0x80 | (cp & 0x3F))};
@@ -462,7 +461,7 @@ void romaji_key(struct mirai_str text, struct mirai_buf *out)
         if (piece.kind == PIECE_SOUND && rest.data[0] == 'm' && piece.len == 1) {
             piece.kind = PIECE_LETTER; /* number: the key of "num" has to be its prefix */
         }
-        if (piece.kind == PIECE_SOUND && !lengthens(piece.sound->key, vowel)) {
+        if (piece.kind == PIECE_SOUND && piece.sound != NULL && !lengthens(piece.sound->key, vowel)) {
             const char *key = piece.sound->key;
             bool again = key[0] == 'n' && out->len > start && out->data[out->len - 1] == 'n';
             mirai_buf_append_str(out,

@@ -1,34 +1,53 @@
 #include "services/search-index/analyzer/stopwords.h"
 
-#include <stdlib.h>
+#include "services/search-index/analyzer/stopwords.def.h"
 
-/* Sorted by bytes. */
-static const char *const words[] = {
-    "a",      "am",       "an",     "and",  "any",   "are",    "as",   "at",    "be",    "been",   "but",
-    "by",     "can",      "could",  "did",  "do",    "does",   "for",  "from",  "had",   "has",    "have",
-    "he",     "her",      "his",    "how",  "i",     "if",     "in",   "into",  "is",    "it",     "its",
-    "me",     "my",       "no",     "not",  "of",    "on",     "or",   "our",   "she",   "should", "so",
-    "some",   "than",     "that",   "the",  "their", "them",   "then", "there", "these", "they",   "this",
-    "those",  "to",       "was",    "we",   "were",  "what",   "when", "where", "which", "who",    "why",
-    "will",   "with",     "would",  "you",  "your",  "ある",   "いう", "いく",  "いる",  "うち",   "おく",
-    "おる",   "くださる", "くる",   "こと", "ご覧",  "しまう", "する", "せる",  "そう",  "ため",   "つく",
-    "できる", "とき",     "ところ", "とる", "どう",  "なぜ",   "なる", "はず",  "ほか",  "ほど",   "まま",
-    "みる",   "もつ",     "もと",   "もの", "やる",  "よい",   "よう", "よる",  "れる",  "わけ",   "何",
-    "出来る", "場合",     "居る",   "後",   "時",    "有る",   "為",   "無い",  "的",    "行う",   "言う",
-    "頂く",
-};
+#include <pthread.h>
 
-static int compare(const void *key, const void *element)
+#define STOPWORD(word) MIRAI_STR(word),
+static const struct mirai_str list[] = {STOPWORDS_ENGLISH(STOPWORD) STOPWORDS_VERBS(STOPWORD)
+                                            STOPWORDS_NOUNS(STOPWORD) STOPWORDS_OTHERS(STOPWORD)};
+#undef STOPWORD
+
+#define LIST_LEN (sizeof(list) / sizeof(list[0]))
+#define SLOTS    512 /* a power of two, some four times LIST_LEN */
+#define LONGEST  24
+
+static uint8_t slots[SLOTS]; /* open addressing: index into list + 1 */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+_Static_assert(LIST_LEN < 255 && LIST_LEN * 2 < SLOTS, "room for all words");
+
+static size_t slot_of(struct mirai_str word)
 {
-    const struct mirai_str *word = key;
-    const char *other = *(const char *const *)element;
-    size_t len = strlen(other);
-    int order = memcmp(word->data, other, word->len < len ? word->len : len);
-    return order != 0 ? order : (word->len > len) - (word->len < len);
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < word.len; i++) {
+        hash = (hash ^ (unsigned char)word.data[i]) * 16777619u;
+    }
+    return (hash ^ hash >> 15) & (SLOTS - 1);
+}
+
+static void build(void)
+{
+    for (size_t i = 0; i < LIST_LEN; i++) {
+        size_t at = slot_of(list[i]);
+        while (slots[at] != 0) {
+            at = (at + 1) & (SLOTS - 1);
+        }
+        slots[at] = (uint8_t)(i + 1);
+    }
 }
 
 bool is_stopword(struct mirai_str word)
 {
-    return word.len != 0 &&
-           bsearch(&word, words, sizeof(words) / sizeof(words[0]), sizeof(words[0]), compare) != NULL;
+    if (word.len == 0 || word.len > LONGEST) {
+        return false;
+    }
+    pthread_once(&once, build);
+    for (size_t at = slot_of(word); slots[at] != 0; at = (at + 1) & (SLOTS - 1)) {
+        if (mirai_str_eq(list[slots[at] - 1], word)) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -28,30 +28,34 @@ static const bool kept[] = {
 #define FEATURE_READING 7
 
 /* What a word of the dictionary becomes. Its feature string lives in the mapped dictionary: the address says which it is,
- * and nothing needs to be parsed twice. */
+ * and nothing needs to be parsed or spelled twice. */
 struct known {
-    const char *feature;   /* NULL: free */
-    struct mirai_str base; /* empty: the surface, of unknown words */
+    const char *feature; /* NULL: free */
+    uint16_t len;        /* of the term; 0: none, a stop word */
+    bool surface;        /* the term depends on the text: unknown words */
+    char term[ANALYZER_TERM_MAX];
 };
 #define KNOWN_MAX 16384 /* a power of two; a newcomer takes the place of what was there */
 
-/* The words of a short run of characters: headings, buttons and endings of sentences come again and again. */
-#define RUN_BYTES_MAX 60
-#define RUN_WORDS_MAX 8
-#define RUNS_MAX      8192 /* a power of two */
-struct run_word {
-    const char *base; /* NULL: the surface */
-    uint8_t base_len;
+/* The terms of a short run of characters: headings, buttons and endings of sentences come again and again. */
+#define RUN_BYTES_MAX  60
+#define RUN_TOKENS_MAX 8
+#define RUN_TERMS_MAX  96
+#define RUNS_MAX       8192 /* a power of two */
+struct run_token {
     uint8_t start;
     uint8_t end;
-    uint8_t number;
+    uint8_t term; /* in `terms` */
+    uint8_t term_len;
 };
 struct run {
     uint32_t hash;
     uint8_t len; /* 0: free */
-    uint8_t words_len;
+    uint8_t tokens_len;
+    uint8_t terms_len;
+    struct run_token tokens[RUN_TOKENS_MAX];
     char text[RUN_BYTES_MAX];
-    struct run_word words[RUN_WORDS_MAX];
+    char terms[RUN_TERMS_MAX];
 };
 
 struct words {
@@ -131,16 +135,6 @@ static struct mirai_str feature_field(const char *feature, int wanted)
     return len == 1 && feature[0] == '*' ? (struct mirai_str){0} : (struct mirai_str){feature, len};
 }
 
-static struct mirai_str base_of(struct words *words, const mecab_node_t *node)
-{
-    uintptr_t address = (uintptr_t)node->feature;
-    struct known *known = &words->known[(address ^ address >> 14) * 2654435761u >> 8 & (KNOWN_MAX - 1)];
-    if (known->feature != node->feature) {
-        *known = (struct known){node->feature, feature_field(node->feature, FEATURE_BASE)};
-    }
-    return known->base;
-}
-
 /* Runs for each node of [start, end), with where it stands in the text. */
 typedef void (*node_cb)(void *data, const mecab_node_t *node, size_t from);
 
@@ -180,22 +174,70 @@ struct emitter {
     size_t run_start;
 };
 
-static void emit_term(const struct emitter *e, struct mirai_str term, size_t start, size_t end)
+/* Keep a token of the run that is being filled, or give the run up. */
+static void keep(struct emitter *e, const struct analyzer_token *token)
 {
-    if (!is_stopword(term)) {
-        const struct analyzer_token token = {ANALYZER_WORD, mirai_utf8_prefix(term, ANALYZER_TERM_MAX), start,
-                                             end};
-        e->callback(e->data, &token);
+    struct run *run = e->run;
+    if (run->tokens_len == RUN_TOKENS_MAX || run->terms_len + token->term.len > RUN_TERMS_MAX) {
+        run->len = 0;
+        e->run = NULL;
+        return;
     }
+    run->tokens[run->tokens_len++] =
+        (struct run_token){(uint8_t)(token->start - e->run_start), (uint8_t)(token->end - e->run_start),
+                           run->terms_len, (uint8_t)token->term.len};
+    memcpy(run->terms + run->terms_len, token->term.data, token->term.len);
+    run->terms_len = (uint8_t)(run->terms_len + token->term.len);
 }
 
-static void emit_word(const struct emitter *e, struct mirai_str base, size_t start, size_t end)
+static void emit(struct emitter *e, struct mirai_str term, size_t start, size_t end)
+{
+    const struct analyzer_token token = {ANALYZER_WORD, term, start, end};
+    if (e->run != NULL) {
+        keep(e, &token);
+    }
+    e->callback(e->data, &token);
+}
+
+/* The term of a word in `out`; 0: a stop word. */
+static uint16_t spell(struct mirai_str word, char out[ANALYZER_TERM_MAX])
 {
     char spelled[SPELLING_MAX];
-    struct mirai_str surface = {e->text.data + start, end - start};
-    struct mirai_str term = base.len != 0 ? base : surface;
-    if (!is_stopword(term)) {
-        emit_term(e, spelling_key(term, spelled), start, end);
+    if (is_stopword(word)) {
+        return 0;
+    }
+    struct mirai_str term = mirai_utf8_prefix(spelling_key(word, spelled), ANALYZER_TERM_MAX);
+    if (is_stopword(term)) {
+        return 0;
+    }
+    memcpy(out, term.data, term.len);
+    return (uint16_t)term.len;
+}
+
+static const struct known *known_of(struct words *words, const mecab_node_t *node)
+{
+    uintptr_t address = (uintptr_t)node->feature;
+    struct known *known = &words->known[(address ^ address >> 14) * 2654435761u >> 8 & (KNOWN_MAX - 1)];
+    if (known->feature != node->feature) {
+        struct mirai_str base = feature_field(node->feature, FEATURE_BASE);
+        known->feature = node->feature;
+        known->surface = base.len == 0;
+        known->len = base.len != 0 ? spell(base, known->term) : 0;
+    }
+    return known;
+}
+
+static void emit_node(struct emitter *e, const mecab_node_t *node, size_t from)
+{
+    const struct known *known = known_of(e->words, node);
+    char spelled[ANALYZER_TERM_MAX];
+    struct mirai_str term = {known->term, known->len};
+    if (known->surface) {
+        term.data = spelled;
+        term.len = spell((struct mirai_str){e->text.data + from, node->length}, spelled);
+    }
+    if (term.len != 0) {
+        emit(e, term, from, from + node->length);
     }
 }
 
@@ -209,30 +251,18 @@ static void flush_number(struct emitter *e)
     }
     struct mirai_str number = spelling_number(kanji, digits);
     if (number.len != 0) {
-        emit_term(e, number, e->number_start, e->number_end);
+        emit(e, number, e->number_start, e->number_end);
     } else {
         unsigned len;
         for (size_t at = e->number_start; at < e->number_end; at += len) {
             utf8_decode(e->text.data + at, e->text.data + e->number_end, &len);
-            emit_term(e, (struct mirai_str){e->text.data + at, len}, at, at + len);
+            struct mirai_str digit = {e->text.data + at, len};
+            if (!is_stopword(digit)) { /* 何 is a number, too */
+                emit(e, digit, at, at + len);
+            }
         }
     }
     e->number_end = 0;
-}
-
-static void put_word(struct emitter *e, struct mirai_str base, bool number, size_t start, size_t end)
-{
-    if (number && e->number_end == start) {
-        e->number_end = end;
-        return;
-    }
-    flush_number(e);
-    if (number) {
-        e->number_start = start;
-        e->number_end = end;
-    } else {
-        emit_word(e, base, start, end);
-    }
 }
 
 static void on_node(void *data, const mecab_node_t *node, size_t from)
@@ -241,19 +271,16 @@ static void on_node(void *data, const mecab_node_t *node, size_t from)
     if (node->posid >= sizeof(kept) / sizeof(kept[0]) || !kept[node->posid]) {
         return;
     }
-    struct mirai_str base = base_of(e->words, node);
     bool number = node->posid == POS_NUMBER;
-    if (e->run != NULL && (e->run->words_len == RUN_WORDS_MAX || base.len > UINT8_MAX)) {
-        e->run->len = 0; /* too many to be kept */
-        e->run = NULL;
+    if (!number || e->number_end != from) {
+        flush_number(e);
+        e->number_start = from;
     }
-    if (e->run != NULL) {
-        size_t start = from - e->run_start;
-        e->run->words[e->run->words_len++] =
-            (struct run_word){base.len != 0 ? base.data : NULL, (uint8_t)base.len, (uint8_t)start,
-                              (uint8_t)(start + node->length), number};
+    if (number) {
+        e->number_end = from + node->length;
+    } else {
+        emit_node(e, node, from);
     }
-    put_word(e, base, number, from, from + node->length);
 }
 
 static uint32_t hash_bytes(const char *data, size_t len) /* FNV-1a */
@@ -265,32 +292,35 @@ static uint32_t hash_bytes(const char *data, size_t len) /* FNV-1a */
     return hash ^ hash >> 15;
 }
 
+static void emit_run(const struct run *run, struct emitter *e)
+{
+    for (size_t i = 0; i < run->tokens_len; i++) {
+        const struct run_token *token = &run->tokens[i];
+        emit(e, (struct mirai_str){run->terms + token->term, token->term_len}, e->run_start + token->start,
+             e->run_start + token->end);
+    }
+}
+
 void words_run(struct words *words, struct mirai_str text, size_t start, size_t end,
                analyzer_token_cb callback, void *data)
 {
     struct emitter e = {.words = words, .text = text, .callback = callback, .data = data, .run_start = start};
     size_t len = end - start;
-    if (len > RUN_BYTES_MAX) {
-        each_node(words, text, start, end, on_node, &e);
-        flush_number(&e);
-        return;
-    }
-    uint32_t hash = hash_bytes(text.data + start, len);
-    struct run *run = &words->runs[hash & (RUNS_MAX - 1)];
-    if (run->len == len && run->hash == hash && memcmp(run->text, text.data + start, len) == 0) {
-        for (size_t i = 0; i < run->words_len; i++) {
-            const struct run_word *word = &run->words[i];
-            put_word(&e, (struct mirai_str){word->base, word->base_len}, word->number != 0,
-                     start + word->start, start + word->end);
+    if (len <= RUN_BYTES_MAX) {
+        uint32_t hash = hash_bytes(text.data + start, len);
+        struct run *run = &words->runs[hash & (RUNS_MAX - 1)];
+        if (run->len == len && run->hash == hash && memcmp(run->text, text.data + start, len) == 0) {
+            emit_run(run, &e);
+            return;
         }
-    } else {
         run->hash = hash;
         run->len = (uint8_t)len;
-        run->words_len = 0;
+        run->tokens_len = 0;
+        run->terms_len = 0;
         memcpy(run->text, text.data + start, len);
         e.run = run;
-        each_node(words, text, start, end, on_node, &e);
     }
+    each_node(words, text, start, end, on_node, &e);
     flush_number(&e);
 }
 

@@ -69,7 +69,8 @@ static int fill_hit(struct search *search, const struct candidate *candidate, st
     const struct catalog_entry *unit = catalog_get(search->catalog, candidate->slot);
     const struct catalog_entry *article = unit != NULL ? catalog_article(search->catalog, unit) : NULL;
     if (article == NULL || unit->version != doc->version || !filters_pass(search, article)) {
-        return MIRAI_E_NOT_FOUND; /* changed while the query ran */
+        search->changed = true;
+        return MIRAI_E_NOT_FOUND;
     }
     int err = fill_texts(search, candidate, unit, article, hit);
     if (err != 0) {

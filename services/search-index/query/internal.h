@@ -29,7 +29,6 @@ struct tallies {
 };
 
 struct query_workspace {
-    const struct vocabulary_snapshot *vocabulary; /* held by the caller for the query; NULL: none */
     struct source_pool pool;
     struct ranker *ranker;
     struct groups *groups;
@@ -38,6 +37,7 @@ struct query_workspace {
     struct normalized text;
     struct mirai_buf buf;
     struct query_boosts boosts;
+    struct query_help help;
 };
 
 /* Owners of one name. */
@@ -87,6 +87,7 @@ struct search {
     size_t stage;         /* candidates that the second stage orders; 0: none */
     uint64_t deadline_us; /* at which the work stops */
     bool late;
+    bool changed; /* a unit was replaced after the view was entered: it is missing */
     bool inexact; /* something was not counted */
     size_t texts; /* looked through so far */
     size_t texts_bytes;

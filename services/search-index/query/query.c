@@ -1,8 +1,12 @@
 #include "services/search-index/query/internal.h"
 
 #include "libcommon/time.h"
+#include "services/search-index/help/correct.h"
 
 #include <stdlib.h>
+
+/* How often a query is begun anew because of changes beside it. */
+#define RETRIES_MAX 2
 
 struct query_workspace *query_workspace_new(void)
 {
@@ -32,10 +36,9 @@ void query_workspace_boost(struct query_workspace *workspace, const struct query
     workspace->boosts = *boosts;
 }
 
-void query_workspace_vocabulary(struct query_workspace *workspace,
-                                const struct vocabulary_snapshot *vocabulary)
+void query_workspace_help(struct query_workspace *workspace, const struct query_help *help)
 {
-    workspace->vocabulary = vocabulary;
+    workspace->help = *help;
 }
 
 /* ------------------------------------------------------------------ candidates */
@@ -62,6 +65,7 @@ void consider(struct search *search, uint32_t doc, uint32_t words)
     const struct catalog_entry *entry = catalog_get(search->catalog, unit->slot);
     struct top *top = &search->space->top;
     if (search->late || entry == NULL || entry->version != unit->version) {
+        search->changed |= entry != NULL && entry->version >= search->view->next_version;
         return;
     }
     const struct catalog_entry *article = catalog_article(search->catalog, entry);
@@ -231,10 +235,48 @@ static int run(struct search *search, struct mirai_search_result *result)
     return answer(search, hits, count, result);
 }
 
+/* On the first page: a query with words that exist. */
+static void correct(struct search *search, struct analyzer *analyzer, struct mirai_search_result *result)
+{
+    const struct mirai_search_query *query = search->request;
+    const struct viewer viewer = {search->view->segments, search->view->count, search->catalog,
+                                  search->principal};
+    const struct correct_request request = {.viewer = &viewer,
+                                            .reader = search->reader,
+                                            .lexicon = search->space->help.lexicon,
+                                            .analyzer = analyzer,
+                                            .query = &search->query,
+                                            .text = mirai_has(search_query, query, q) ? query->q
+                                                                                      : (struct mirai_str){0},
+                                            .total = search->space->tallies.total};
+    struct mirai_str corrected = correct_query(&request, search->arena);
+    if (corrected.len > 0) {
+        mirai_set(search_result, result, did_you_mean, corrected);
+    }
+}
+
 /* The work ends when three quarters of the time are over, so that what was found can still be answered. */
 static uint64_t work_until(uint64_t deadline_us, uint64_t now)
 {
     return deadline_us - (deadline_us - now) / 4;
+}
+
+/* A unit that is replaced while a query runs is not in its view any more, and not yet either: rather than answer
+ * without it, look again. */
+static int run_again_when_changed(struct search *search, struct mirai_search_result *result)
+{
+    const struct search fresh = *search;
+    int err;
+    for (int tries = 0;; tries++) {
+        *result = (struct mirai_search_result){0};
+        search->view = index_view_enter(search->reader);
+        err = run(search, result);
+        if (err != 0 || !search->changed || search->late || tries == RETRIES_MAX) {
+            return err; /* the view is left by the caller */
+        }
+        index_view_leave(search->reader);
+        *search = fresh;
+    }
 }
 
 int query_run(struct index_reader *reader, struct query_workspace *workspace, struct analyzer *analyzer,
@@ -254,14 +296,16 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
     search->principal = principal;
     search->exact_max = EXACT_POSTINGS_MAX;
     search->deadline_us = work_until(deadline_us, now);
-    query_parse(analyzer, workspace->vocabulary,
+    query_parse(analyzer, workspace->help.vocabulary,
                 mirai_has(search_query, request, q) ? request->q : (struct mirai_str){0}, arena,
                 &search->query);
-    search->view = index_view_enter(reader);
-    int err = run(search, result);
+    int err = run_again_when_changed(search, result);
+    if (err == 0 && search->page.kind == 0) {
+        correct(search, analyzer, result);
+    }
     index_view_leave(reader);
     if (err == 0) {
         mirai_set(search_result, result, understood, search->query.understood);
     }
-    return err;
+    return err == 0 && index_damaged(reader->index) ? MIRAI_E_INVALID : err;
 }

@@ -112,9 +112,13 @@ struct query_workspace *query_workspace_new(void);
 void query_workspace_free(struct query_workspace *workspace);
 void query_workspace_boost(struct query_workspace *workspace,
                            const struct query_boosts *boosts); /* default: none */
-/* For the queries to come; the caller holds it. NULL: none. */
-void query_workspace_vocabulary(struct query_workspace *workspace,
-                                const struct vocabulary_snapshot *vocabulary);
+
+/* What a query is understood and corrected by. Held by the caller until the result is encoded. */
+struct query_help {
+    const struct vocabulary_snapshot *vocabulary; /* NULL: none */
+    const struct lexicon *lexicon;                /* NULL: none, no corrections */
+};
+void query_workspace_help(struct query_workspace *workspace, const struct query_help *help);
 
 /* Answer `request` as `principal` into *result (memory from arena; took_ms is left to the caller).
  * `deadline_us`: mirai_monotonic_us() at which to give up. 0, MIRAI_E_INVALID (bad cursor), MIRAI_E_DEADLINE,
@@ -122,12 +126,6 @@ void query_workspace_vocabulary(struct query_workspace *workspace,
 int query_run(struct index_reader *reader, struct query_workspace *workspace, struct analyzer *analyzer,
               const struct mirai_search_query *request, const struct mirai_principal *principal,
               uint64_t deadline_us, struct mirai_arena *arena, struct mirai_search_result *result);
-
-/* Titles and tags that begin with (or have a word that begins with) what was typed, of what the principal may
- * see. */
-int query_suggest(struct index_reader *reader, const struct mirai_suggest_query *request,
-                  const struct mirai_principal *principal, struct mirai_arena *arena,
-                  struct mirai_suggest_result *result);
 
 /* The best passage of `body` (Markdown or plain text, valid UTF-8) as HTML-escaped text with <mark>; the beginning when
  * nothing of the query stands there. Time is bounded whatever its length. */

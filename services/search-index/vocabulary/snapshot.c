@@ -62,7 +62,7 @@ static bool is_joiner(uint32_t cp)
 
 static void fold(struct folded *out, struct mirai_str text)
 {
-    const char *end = text.data + text.len;
+    const char *end = text.len > 0 ? text.data + text.len : NULL;
     unsigned katakana = 0;
     mirai_buf_reserve(&out->text, text.len + 1);
     out->from = mirai_realloc(NULL, (text.len + 1) * sizeof(out->from[0]));

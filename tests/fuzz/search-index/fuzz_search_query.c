@@ -1,6 +1,7 @@
 /* Any bytes as a query: it is answered, whatever it is; a snippet is valid UTF-8 with closed marks. */
 #include "libcommon/log.h"
 #include "libcommon/time.h"
+#include "services/search-index/help/suggest.h"
 #include "services/search-index/query/query.h"
 
 #include <stdio.h>
@@ -85,9 +86,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     mirai_set(search_query, &request, q, line);
     mirai_set(suggest_query, &typed, q, line);
+    const struct suggest_request suggest = {
+        .reader = reader, .analyzer = analyzer, .principal = &principal, .query = &typed};
     if (query_run(reader, workspace, analyzer, &request, &principal, mirai_monotonic_us() + 10000000, &arena,
                   &result) != 0 ||
-        query_suggest(reader, &typed, &principal, &arena, &suggestions) != 0 || result.total < 0 ||
+        suggest_run(&suggest, &arena, &suggestions) != 0 || result.total < 0 ||
         result.total > 3) {
         abort();
     }

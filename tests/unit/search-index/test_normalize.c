@@ -32,6 +32,26 @@ static void test_one_spelling(void **state)
            "b",
            "ab"); /* soft hyphen */
     expect("全角　空白", "全角 空白");
+    expect("いすゞ", "いすず");
+    expect("こゝろ", "こころ");
+    expect("バナヽ", "バナナ");
+    expect("つゞく", "つづく");
+    expect("ゝ", "ゝ");
+    expect("Ｃ：￥Windows", "c:\\windows");
+}
+
+static void test_capitals_are_remembered(void **state)
+{
+    (void)state;
+    struct normalized text = {0};
+    normalize(&text, MIRAI_STR("あgetADUser"), false);
+    for (size_t i = 0; i < text.text.len; i++) {
+        bool was = i / 8 < text.upper.len && (text.upper.data[i / 8] >> i % 8 & 1) != 0;
+        assert_int_equal(was, i == 6 || i == 7 || i == 8);
+    }
+    normalize(&text, MIRAI_STR("abcdefghij"), false); /* nothing is left of the text before */
+    assert_int_equal(text.upper.len, 0);
+    normalized_free(&text);
 }
 
 static void test_outside_bytes_become_spaces(void **state)
@@ -120,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_spelling),
+        cmocka_unit_test(test_capitals_are_remembered),
         cmocka_unit_test(test_outside_bytes_become_spaces),
         cmocka_unit_test(test_offsets_lead_back),
         cmocka_unit_test(test_hostile_texts),

@@ -1,3 +1,4 @@
+#include "services/search-index/help/suggest.h"
 #include "tests/unit/search-index/fixture.h"
 
 /* Article n is seen by: 1 space 1; 2 space 2; 3 group 7; 4 its owner 42 (private); 5 no owner (private); 6
@@ -99,7 +100,9 @@ static size_t suggest(struct fixture *f, const char *typed, const struct mirai_p
     struct mirai_suggest_result result = {0};
     mirai_set(suggest_query, &query, q, mirai_str(typed));
     mirai_set(suggest_query, &query, limit, 20);
-    assert_int_equal(query_suggest(f->reader, &query, principal, &f->arena, &result), 0);
+    const struct suggest_request request = {
+        .reader = f->reader, .analyzer = f->analyzer, .principal = principal, .query = &query};
+    assert_int_equal(suggest_run(&request, &f->arena, &result), 0);
     *ids = 0;
     for (size_t i = 0; i < result.items.count; i++) {
         *ids |= 1u << MIRAI_ITEMS(suggestion, &result.items)[i].id;
