@@ -159,6 +159,8 @@
       "/dev/log, or udp://ADDRESS:PORT")                                                                     \
     I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                      \
     I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                \
+    I(SEARCH_LOG_DAYS, 90, 0, 366, "days",                                                                   \
+      "how long it is kept what was searched for and which hits were opened; 0: not noted at all")           \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
     S(BACKUP_WEEKLY, "Sun 04:00", 0, "local time of the weekly snapshot, DAY HH:MM; off: none")              \
     I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \

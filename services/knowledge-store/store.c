@@ -4,6 +4,7 @@
 #include "libcommon/log.h"
 #include "libcommon/stamps.h"
 #include "libcommon/time.h"
+#include "services/knowledge-store/asked.h"
 #include "services/knowledge-store/attachments.h"
 #include "services/knowledge-store/cache.h"
 #include "services/knowledge-store/feed.h"
@@ -337,6 +338,9 @@ struct mirai_pool *store_pool(struct store *store, enum op_pool pool)
 static int remove_old_rows(struct op *op)
 {
     int err = feed_expire(op->db, op->now_ms, UPKEEP_ROWS);
+    if (err == 0) {
+        err = asked_expire(op->db, op->now_ms, UPKEEP_ROWS);
+    }
     return err == 0 ? journal_expire(op->db, op->now_ms, UPKEEP_ROWS) : err;
 }
 

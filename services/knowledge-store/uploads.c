@@ -228,6 +228,9 @@ int upload_commit(struct op *op)
         op_object(op, "attachment", id);
         err = attachment_find(op, upload->article_id, id, &attachment);
     }
+    if (err == 0) {
+        err = op_change(op, MIRAI_CHANGE_ARTICLE, upload->article_id);
+    }
     return err != 0 ? err : op_result(op, &attachment);
 }
 
