@@ -83,7 +83,9 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_attachment_delete] = {ON(WRITE, attachments_delete), .finish = attachments_removed},
     [MIRAI_METHOD_ID_upload_begin] = {THEN(READ, upload_begin_check, FILE, upload_begin)},
     [MIRAI_METHOD_ID_upload_chunk] = {ON(FILE, upload_chunk)},
-    [MIRAI_METHOD_ID_upload_commit] = {THEN(FILE, upload_commit_file, WRITE, upload_commit),
+    [MIRAI_METHOD_ID_upload_commit] = {.steps = {{OP_FILE, upload_commit_file},
+                                                 {OP_SCAN, upload_scan},
+                                                 {OP_WRITE, upload_commit}},
                                        .finish = upload_commit_finish},
     [MIRAI_METHOD_ID_upload_abort] = {ON(FILE, upload_abort)},
 
