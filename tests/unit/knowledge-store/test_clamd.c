@@ -350,8 +350,10 @@ static void without_a_verdict_the_commit_may_come_again(void **state)
     mirai_set(upload_begin, &begin, name, MIRAI_STR("b.txt"));
     mirai_set(upload_begin, &begin, size, 1);
     assert_int_equal(CALL(f, &editor, upload_begin, &begin, NULL), MIRAI_E_OVERLOADED);
-    scanner.answer = MIRAI_STR("stream: OK\0");
-    scanner.manner = ANSWERS;
+    scanner_stop(&scanner);
+    unlink(scanner.target + 5);
+    scanner = (struct scanner){.manner = ANSWERS, .answer = MIRAI_STR("stream: OK\0")};
+    scanner_start(&scanner, f->dir);
     assert_int_equal(commit(f, name, &attachment), 0);
     assert_text(attachment.sha256, "3b066804f6d1d077173cfe4d06002e6a61e6f21c2b2e648417962115f1afcd8e");
     assert_int_equal(count_files(f, article.id), 1);
