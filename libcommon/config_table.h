@@ -159,6 +159,15 @@
       "/dev/log, or udp://ADDRESS:PORT")                                                                     \
     I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                      \
     I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                \
+    B(EXTRACT, true, "the text of attachments is read and searched")                                         \
+    I(EXTRACT_WORKERS, 1, 1, 16, "processes", "attachments that are read at once")                           \
+    I(EXTRACT_MAX_BYTES, 67108864, 1024, 1073741824, "bytes", "largest attachment whose text is read")       \
+    I(EXTRACT_TIMEOUT_MS, 60000, 2000, 600000, "ms",                                                         \
+      "longest time to read one attachment; half of it may be processor time")                               \
+    I(EXTRACT_MEMORY_BYTES, 536870912, 134217728, INT64_C(68719476736), "bytes",                             \
+      "address space of the process that reads an attachment")                                               \
+    I(EXTRACT_CACHE_BYTES, 1073741824, 1048576, INT64_C(1099511627776), "bytes",                             \
+      "compressed texts of attachments that are kept")                                                       \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
     S(BACKUP_WEEKLY, "Sun 04:00", 0, "local time of the weekly snapshot, DAY HH:MM; off: none")              \
     I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \

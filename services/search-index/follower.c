@@ -24,6 +24,7 @@ enum follower_state {
     FOLLOWER_IDLE,
     FOLLOWER_PULLING,   /* changes.since is on its way */
     FOLLOWER_EXPORTING, /* article.export is on its way */
+    FOLLOWER_AGAIN,     /* the same, of one article whose files have been read */
     FOLLOWER_WRITING,   /* the writer thread has a job */
     FOLLOWER_WAITING,   /* after a failure */
     FOLLOWER_STOPPED,
@@ -35,12 +36,14 @@ enum write_kind {
     WRITE_EXPORT,  /* a page of articles into the new file */
     WRITE_MISSED,  /* a page of changes since the export began, into the new file */
     WRITE_SWAP,    /* make the new file current */
+    WRITE_AGAIN,   /* an article whose files have been read, into the current file */
 };
 
 struct follower {
     uv_loop_t *loop;
     struct generations *generations;
     struct mirai_rpc_client *store;
+    struct attachments *attachments; /* NULL: not read */
     struct mirai_pool *writer;
     struct mirai_rpc_call *call;
     uv_timer_t timer;
@@ -57,12 +60,14 @@ struct follower {
     /* the file being built */
     struct index *building;
     struct index_position built; /* of the feed: at first when the export began */
+    int64_t begun_ms;            /* since 1970 */
     int64_t after_id;
     bool exported;    /* the last page has been seen */
     int64_t head_seq; /* of the feed, when it was */
     /* the writer's job */
     struct mirai_job job;
     enum write_kind kind;
+    int64_t again_id; /* of WRITE_AGAIN; 0: no article waits for it */
     struct mirai_buf page;
     int err;
     int64_t last_id;
@@ -109,7 +114,9 @@ static void apply_changes(struct follower *follower, struct index *index, struct
         for (size_t i = 0; i < page->items.count; i++) {
             if (items[i].kind == MIRAI_CHANGE_ARTICLE || items[i].kind == MIRAI_CHANGE_ARTICLE_GONE) {
                 bool text = mirai_has(change, &items[i], article);
-                changes[count++] = (struct index_change){items[i].id, text ? &items[i].article : NULL};
+                changes[count] =
+                    (struct index_change){.id = items[i].id, .article = text ? &items[i].article : NULL};
+                attachments_fill(follower->attachments, &changes[count++], arena);
             }
         }
         struct index_position position = {.seq = items[page->items.count - 1].seq};
@@ -170,12 +177,38 @@ static void write_export(struct follower *follower)
         follower->reset = strcmp(position.epoch, follower->built.epoch) != 0;
         follower->count = page.items.count;
         for (size_t i = 0; i < page.items.count; i++) {
-            changes[i] = (struct index_change){articles[i].id, &articles[i]};
+            changes[i] = (struct index_change){.id = articles[i].id, .article = &articles[i]};
+            attachments_fill(follower->attachments, &changes[i], &arena);
             follower->last_id = articles[i].id;
         }
         follower->err = index_apply(follower->building, changes, page.items.count, &follower->built);
     }
     mirai_arena_free(&arena);
+}
+
+/* The page begins with the article, unless it is gone; then the feed tells. The position stays: what the article has
+ * become since it was read from the feed comes again. */
+static void write_again(struct follower *follower)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_article_export_page page;
+    struct generation *generation = generations_acquire(follower->generations);
+    struct index *index = generation_index(generation);
+    follower->err = decode_page(follower, &mirai_message_article_export_page, &arena, &page);
+    const struct mirai_article *article =
+        follower->err == 0 && page.items.count > 0 ? MIRAI_ITEMS(article, &page.items) : NULL;
+    struct index_position position = index_position(index);
+    if (article != NULL && article->id == follower->again_id &&
+        mirai_str_eq(page.epoch, mirai_str(position.epoch))) {
+        struct index_change change = {.id = article->id, .article = article};
+        attachments_fill(follower->attachments, &change, &arena);
+        follower->err = index_apply(index, &change, 1, &position);
+        if (follower->err == 0) {
+            index_checkpoint(index);
+        }
+    }
+    mirai_arena_free(&arena);
+    generation_release(generation);
 }
 
 static void write_swap(struct follower *follower)
@@ -185,6 +218,9 @@ static void write_swap(struct follower *follower)
     follower->documents = catalog_count(index_catalog(building));
     follower->reached = index_position(building);
     follower->err = generations_swap(follower->generations, building);
+    if (follower->err == 0) {
+        attachments_all_filled(follower->attachments, follower->begun_ms);
+    }
 }
 
 static void on_work(struct mirai_job *job, void *thread)
@@ -206,6 +242,9 @@ static void on_work(struct mirai_job *job, void *thread)
         break;
     case WRITE_SWAP:
         write_swap(follower);
+        break;
+    case WRITE_AGAIN:
+        write_again(follower);
         break;
     }
 }
@@ -261,6 +300,7 @@ static void begin_rebuild(struct follower *follower, const char *reason)
     mirai_counter_add(follower->rebuilds, 1);
     follower->wanted = false;
     follower->status.rebuilding = true;
+    follower->begun_ms = mirai_now_ms();
     follower->after_id = 0;
     follower->exported = false;
     follower->changes_next = false;
@@ -344,13 +384,15 @@ static void after_swap(struct follower *follower)
 static void on_written(struct mirai_job *job)
 {
     struct follower *follower = (struct follower *)((char *)job - offsetof(struct follower, job));
+    bool to_current = follower->kind == WRITE_CHANGES || follower->kind == WRITE_AGAIN;
     follower->state = FOLLOWER_IDLE;
     mirai_buf_free(&follower->page);
+    attachments_ask(follower->attachments);
     if (follower->err != 0) {
-        if (follower->kind == WRITE_CHANGES && follower->err == MIRAI_E_INVALID) {
+        if (to_current && follower->err == MIRAI_E_INVALID) {
             follower->wanted = !follower->status.rebuilding; /* the file is damaged */
             follower->lost = true;
-        } else if (follower->kind != WRITE_CHANGES) {
+        } else if (!to_current) {
             end_rebuild(follower);
             follower->wanted = true;
         }
@@ -375,6 +417,9 @@ static void on_written(struct mirai_job *job)
     case WRITE_SWAP:
         after_swap(follower);
         break;
+    case WRITE_AGAIN:
+        follower->again_id = 0;
+        break;
     case WRITE_BEGIN:
         break;
     }
@@ -398,7 +443,8 @@ static void on_page(struct follower *follower, const struct mirai_rpc_reply *rep
     }
     if (reply->status != 0) {
         follower->status.caught_up |= follower->status.complete && !follower->lost; /* old beats none */
-        retry(follower, kind == WRITE_EXPORT ? "article.export" : "changes.since", reply->status);
+        bool exports = kind == WRITE_EXPORT || kind == WRITE_AGAIN;
+        retry(follower, exports ? "article.export" : "changes.since", reply->status);
         return;
     }
     follower->page.len = 0;
@@ -419,6 +465,11 @@ static void on_missed(void *data, const struct mirai_rpc_reply *reply)
 static void on_export(void *data, const struct mirai_rpc_reply *reply)
 {
     on_page(data, reply, WRITE_EXPORT);
+}
+
+static void on_again(void *data, const struct mirai_rpc_reply *reply)
+{
+    on_page(data, reply, WRITE_AGAIN);
 }
 
 static struct mirai_context pull_context(void)
@@ -459,6 +510,26 @@ static void pull_export(struct follower *follower)
                                        on_export, follower);
 }
 
+/* The article as it is now; one that has failed is asked for again. False: none waits. While a new file is built they
+ * wait, as it may have been written there before its files were read. */
+static bool pull_again(struct follower *follower)
+{
+    struct mirai_article_export params = {0};
+    struct mirai_context context = pull_context();
+    if (follower->again_id == 0 && current_follows(follower)) {
+        follower->again_id = attachments_next(follower->attachments);
+    }
+    if (follower->again_id == 0 || !current_follows(follower)) {
+        return false;
+    }
+    mirai_set(article_export, &params, after_id, follower->again_id - 1);
+    mirai_set(article_export, &params, limit, 1);
+    follower->state = FOLLOWER_AGAIN;
+    follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_article_export, &context, &params,
+                                       on_again, follower);
+    return true;
+}
+
 /* While building, pages for the new file and changes of the current file take turns. Once all is exported, a
  * current file that is behind waits: the new one must be able to overtake it. */
 static void step_rebuild(struct follower *follower)
@@ -497,7 +568,7 @@ static void step(struct follower *follower)
         step_rebuild(follower);
     } else if (follower->hinted || follower->behind) {
         pull_changes(follower);
-    } else {
+    } else if (!pull_again(follower)) {
         rest(follower, FOLLOWER_IDLE, follower->period_ms);
     }
 }
@@ -505,6 +576,15 @@ static void step(struct follower *follower)
 void follower_hint(struct follower *follower)
 {
     follower->hinted = true;
+    if (follower->state == FOLLOWER_IDLE && !follower->stopping) {
+        step(follower);
+    }
+}
+
+static void on_texts(void *data, bool all)
+{
+    struct follower *follower = data;
+    follower->wanted |= all && !follower->status.rebuilding;
     if (follower->state == FOLLOWER_IDLE && !follower->stopping) {
         step(follower);
     }
@@ -562,13 +642,14 @@ void follower_free(struct follower *follower)
 }
 
 struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
-                              struct mirai_rpc_client *store)
+                              struct mirai_rpc_client *store, struct attachments *attachments)
 {
     struct follower *follower = mirai_alloc(sizeof(*follower));
     struct generation *generation = generations_acquire(generations);
     *follower = (struct follower){.loop = loop,
                                   .generations = generations,
                                   .store = store,
+                                  .attachments = attachments,
                                   .retry_ms = RETRY_FIRST_MS,
                                   .period_ms = PERIOD_MS};
     follower->status.position = index_position(generation_index(generation));
@@ -598,6 +679,9 @@ struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
     if (follower->writer == NULL) {
         uv_close((uv_handle_t *)&follower->timer, on_closed);
         return NULL;
+    }
+    if (attachments != NULL) {
+        attachments_on_ready(attachments, on_texts, follower);
     }
     rest(follower, FOLLOWER_IDLE, 0);
     return follower;

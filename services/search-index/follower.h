@@ -4,6 +4,7 @@
 #define SEARCH_FOLLOWER_H
 
 #include "libcommon/rpc.h"
+#include "services/search-index/extract/attachments.h"
 #include "services/search-index/generations.h"
 
 #include <uv.h>
@@ -11,9 +12,9 @@
 struct follower;
 
 /* Loop thread, as all of this. Follows at once: `hint` may arrive from now on. NULL when a thread cannot be
- * made. */
+ * made. `attachments`: whose texts are searched as well; NULL: none are. It outlives the follower. */
 struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
-                              struct mirai_rpc_client *store);
+                              struct mirai_rpc_client *store, struct attachments *attachments);
 
 /* Something changed in the store (or may have): pull now. */
 void follower_hint(struct follower *follower);

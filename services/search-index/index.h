@@ -16,10 +16,27 @@ struct index_position {
     int64_t seq;
 };
 
+/* Text of a page of a file; files without pages have one of number 0. */
+struct index_page {
+    uint32_t number;
+    struct mirai_str text;
+};
+
+struct index_file {
+    int64_t id; /* of the attachment */
+    struct mirai_str name;
+    const struct index_page *pages;
+    size_t pages_len;
+};
+
 /* A changed article, or one that is gone (article == NULL, or it lies in the bin). */
 struct index_change {
     int64_t id;
     const struct mirai_article *article;
+    /* The texts of its files: all of them, or nothing is known of them and what was there stays. */
+    bool has_files;
+    const struct index_file *files;
+    size_t files_len;
 };
 
 /* Make an empty file for a rebuild: fast, not yet safe against a crash, for one thread; index_publish() makes

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Between pulls when the store is configured by address and its feed is not. */
 #define REMOTE_PERIOD_MS 100
@@ -20,6 +21,36 @@ static void on_hint(void *data, struct mirai_str message)
 static void on_damage(void *data)
 {
     follower_rebuild(((struct search_index *)data)->follower);
+}
+
+/* mirai-extract lies beside this program. */
+static struct attachments *open_attachments(struct mirai_runtime *runtime, const char *dir)
+{
+    struct search_index *state = runtime->state;
+    char program[PATH_MAX];
+    size_t len = sizeof(program);
+    if (mirai_config_int(MIRAI_CONFIG_EXTRACT) == 0 || uv_exepath(program, &len) != 0) {
+        return NULL;
+    }
+    char *name = strrchr(program, '/');
+    snprintf(name != NULL ? name : program, sizeof(program) - (size_t)(name != NULL ? name - program : 0),
+             "/mirai-extract");
+    if (access(program, X_OK) != 0) {
+        mirai_log(WARNING, "the text of attachments is not searched: no such program",
+                  MIRAI_LOG_Z("program", program));
+        return NULL;
+    }
+    const struct attachments_options options = {
+        .loop = runtime->loop,
+        .store = state->store,
+        .dir = dir,
+        .program = program,
+        .workers = mirai_config_size(MIRAI_CONFIG_EXTRACT_WORKERS),
+        .cache_bytes = mirai_config_int(MIRAI_CONFIG_EXTRACT_CACHE_BYTES),
+        .size_max = mirai_config_int(MIRAI_CONFIG_EXTRACT_MAX_BYTES),
+        .memory_bytes = mirai_config_int(MIRAI_CONFIG_EXTRACT_MEMORY_BYTES),
+        .timeout_ms = mirai_config_int(MIRAI_CONFIG_EXTRACT_TIMEOUT_MS)};
+    return attachments_new(&options); /* search without them is better than none */
 }
 
 static int search_start(struct mirai_runtime *runtime)
@@ -36,7 +67,8 @@ static int search_start(struct mirai_runtime *runtime)
         return MIRAI_E_INTERNAL;
     }
     state->store = mirai_service_client(runtime->loop, "knowledge-store");
-    state->follower = follower_new(runtime->loop, state->generations, state->store);
+    state->attachments = open_attachments(runtime, dir);
+    state->follower = follower_new(runtime->loop, state->generations, state->store, state->attachments);
     const struct searcher_options options = {.loop = runtime->loop,
                                              .generations = state->generations,
                                              .model = state->model,
@@ -60,7 +92,9 @@ static int search_start(struct mirai_runtime *runtime)
 
 static void search_drain(struct mirai_runtime *runtime)
 {
-    follower_stop(((struct search_index *)runtime->state)->follower);
+    struct search_index *state = runtime->state;
+    attachments_stop(state->attachments);
+    follower_stop(state->follower);
 }
 
 static bool search_busy(struct mirai_runtime *runtime)
@@ -76,6 +110,7 @@ static void search_stop(struct mirai_runtime *runtime)
     }
     searcher_free(state->searcher);
     follower_free(state->follower);
+    attachments_free(state->attachments);
     mirai_rpc_client_free(state->store);
     generations_close(state->generations);
     analyzer_model_close(state->model);
@@ -92,7 +127,10 @@ static size_t search_status(struct mirai_runtime *runtime, struct mirai_buf *pai
     mirai_mp_write_int(pairs, status.position.seq);
     mirai_mp_write_cstr(pairs, "rebuilding");
     mirai_mp_write_bool(pairs, status.rebuilding);
-    return 4;
+    mirai_mp_write_cstr(pairs, "attachments_pending");
+    mirai_mp_write_int(pairs,
+                       (int64_t)attachments_pending(((struct search_index *)runtime->state)->attachments));
+    return 5;
 }
 
 static int search_health(struct mirai_runtime *runtime)

@@ -12,6 +12,7 @@ struct search_index {
     struct generations *generations;
     struct mirai_rpc_client *store;
     struct mirai_subscriber *feed;
+    struct attachments *attachments; /* NULL: not read */
     struct follower *follower;
     struct searcher *searcher;
 };

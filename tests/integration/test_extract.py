@@ -173,6 +173,7 @@ class Hostile(unittest.TestCase):
     def test_text_is_bounded(self):
         got = self.run_it(("行が続く。\n" * 500000).encode())
         self.assertEqual(got.outcome, "cut")
+        self.assertNotIn("\ufffd", got.pages[0])
         self.assertTrue((4 << 20) - 70000 < len(got.pages[0].encode()) <= 4 << 20)
         got = self.run_it(bytes(100), size_max=99)
         self.assertEqual(got.outcome, "too-large")

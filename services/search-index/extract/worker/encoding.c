@@ -2,6 +2,7 @@
 
 #include <unicode/ucnv.h>
 #include <unicode/ucsdet.h>
+#include <unicode/utf8.h>
 
 #define SAMPLE_MAX     (64u << 10)
 #define PIECE          (16u << 10)
@@ -184,6 +185,16 @@ const char *encoding_named(struct mirai_str name, char *room)
     return room;
 }
 
+/* Give what is whole; what is left of a character moves to the front. How much that is. */
+static size_t give(char *room, size_t len, bool *more, encoding_take take, void *data)
+{
+    size_t whole = len;
+    U8_TRUNCATE_IF_INCOMPLETE((const uint8_t *)room, 0, whole);
+    *more = take(data, (struct mirai_str){room, whole}) && *more;
+    memmove(room, room + whole, len - whole);
+    return len - whole;
+}
+
 void encoding_convert(const char *encoding, struct mirai_str bytes, encoding_take take, void *data)
 {
     UErrorCode status = U_ZERO_ERROR;
@@ -194,16 +205,17 @@ void encoding_convert(const char *encoding, struct mirai_str bytes, encoding_tak
     UChar *pivot_to = pivot;
     const char *at = bytes.data;
     char room[PIECE];
+    size_t left = 0;
     bool more = U_SUCCESS(status) && bytes.len > 0;
     bool first = true;
     while (more) {
-        char *out = room;
+        char *out = room + left; /* a full room may cut a character in two */
         status = U_ZERO_ERROR;
         ucnv_convertEx(to, from, &out, room + PIECE, &at, bytes.data + bytes.len, pivot, &pivot_from,
                        &pivot_to, pivot + 1024, first, true, &status);
         first = false;
         more = status == U_BUFFER_OVERFLOW_ERROR;
-        more = take(data, (struct mirai_str){room, (size_t)(out - room)}) && more;
+        left = give(room, (size_t)(out - room), &more, take, data);
     }
     ucnv_close(from);
     ucnv_close(to);
