@@ -32,6 +32,8 @@ struct stage {
     size_t contents_len;
     size_t reads;
     bool silent; /* the store answers no more */
+    struct mirai_rpc_request *held[8];
+    size_t held_len;
     bool away;   /* it says that it is unavailable */
     size_t ready;
     size_t all;
@@ -67,7 +69,10 @@ static void attachment_read(struct mirai_rpc_request *request)
         mirai_arena_free(&arena);
         return;
     }
-    if (!stage->silent) {
+    if (stage->silent) {
+        assert_true(stage->held_len < 8);
+        stage->held[stage->held_len++] = request;
+    } else {
         mirai_rpc_fail(request, MIRAI_E_NOT_FOUND, NULL);
     }
     mirai_arena_free(&arena);
@@ -138,6 +143,9 @@ static int stage_close(void **state)
     struct stage *stage = *state;
     char command[128];
     attachments_free(stage->attachments);
+    for (size_t i = 0; i < stage->held_len; i++) {
+        mirai_rpc_fail(stage->held[i], MIRAI_E_UNAVAILABLE, NULL);
+    }
     mirai_rpc_client_free(stage->client);
     mirai_rpc_server_free(stage->server);
     uv_run(&stage->loop, UV_RUN_DEFAULT);

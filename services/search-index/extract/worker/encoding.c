@@ -188,8 +188,9 @@ const char *encoding_named(struct mirai_str name, char *room)
 /* Give what is whole; what is left of a character moves to the front. How much that is. */
 static size_t give(char *room, size_t len, bool *more, encoding_take take, void *data)
 {
+    const uint8_t *s = (const uint8_t *)room;
     size_t whole = len;
-    U8_TRUNCATE_IF_INCOMPLETE((const uint8_t *)room, 0, whole);
+    U8_TRUNCATE_IF_INCOMPLETE(s, 0, whole);
     *more = take(data, (struct mirai_str){room, whole}) && *more;
     memmove(room, room + whole, len - whole);
     return len - whole;
