@@ -6,7 +6,7 @@
 #include "libcommon/log.h"
 #include "libcommon/time.h"
 #include "services/search-index/index.h"
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,7 +69,7 @@ static inline void put(struct fixture *f, const struct mirai_article *article)
 
 static inline void drop(struct fixture *f, int64_t id)
 {
-    const struct index_change change = {.id = id, .article = NULL};
+    const struct index_change change = {.id = id};
     struct index_position position = {"epoch", ++f->seq};
     assert_int_equal(index_apply(f->index, &change, 1, &position), 0);
 }

@@ -78,7 +78,7 @@ static void test_position_is_kept_with_the_documents(void **state)
     assert_string_equal(index_position(f->index).epoch, "epoch");
     assert_int_equal(index_position(f->index).seq, 1);
     const struct catalog_entry *entry =
-        catalog_get(index_catalog(f->index), catalog_doc(index_catalog(f->index), 1));
+        catalog_get(index_catalog(f->index), catalog_slot(index_catalog(f->index), 1));
     assert_non_null(entry);
     assert_int_equal(entry->group_id, 12);
     assert_int_equal(entry->owner_id, 13);

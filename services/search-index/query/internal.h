@@ -2,7 +2,7 @@
 #ifndef SEARCH_QUERY_INTERNAL_H
 #define SEARCH_QUERY_INTERNAL_H
 
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #define HITS_MAX 100
 
@@ -17,6 +17,7 @@ struct posting {
 /* Per document while a query runs. */
 struct slot {
     float score;
+    uint16_t parts;  /* of the group that is looked at, in a row */
     uint8_t phrases; /* quoted phrases whose words it has */
     bool excluded;
     bool touched;
@@ -47,6 +48,7 @@ struct query_workspace {
 struct search {
     struct index_reader *reader;
     struct catalog *catalog;
+    const struct index_view *view;
     struct query_workspace *space;
     const struct mirai_search_query *request;
     const struct mirai_principal *principal;
@@ -56,8 +58,10 @@ struct search {
     size_t term; /* whose postings are in space->list */
     size_t seen;
     /* filters */
-    uint32_t tags[QUERY_TAGS_MAX + 10];
+    uint32_t tags[QUERY_FILTERS_MAX + 10];
     size_t tags_len;
+    int type; /* -1: any */
+    int status;
     bool impossible; /* a filter that nothing can pass */
     size_t phrases;
     size_t phrase_checks;
