@@ -147,6 +147,10 @@
     I(PASSWORD_MEMORY_KIB, 19456, 8192, 1048576, "KiB", "Argon2id memory for one password hash")             \
     I(PASSWORD_PASSES, 2, 1, 16, "passes", "Argon2id passes")                                                \
     I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")   \
+    S(CLAMD, "", 0,                                                                                          \
+      "virus scanner that looks at every upload before anybody sees it: unix:/PATH or tcp://ADDRESS:PORT "   \
+      "of clamd; the same for knowledge-store and gateway; empty: none")                                     \
+    I(CLAMD_TIMEOUT_MS, 30000, 100, 60000, "ms", "longest time that it may take over one file")              \
     I(FEED_KEEP_DAYS, 30, 1, 3650, "days", "how long change feed rows are kept")                             \
     I(IDEMPOTENCY_HOURS, 24, 1, 720, "hours", "how long idempotency keys are remembered")                    \
     S(AUDIT_KEY, "", MIRAI_CONFIG_SECRET,                                                                    \
@@ -168,6 +172,8 @@
       "address space of the process that reads an attachment")                                               \
     I(EXTRACT_CACHE_BYTES, 1073741824, 1048576, INT64_C(1099511627776), "bytes",                             \
       "compressed texts of attachments that are kept")                                                       \
+    I(SEARCH_LOG_DAYS, 90, 0, 366, "days",                                                                   \
+      "how long it is kept what was searched for and which hits were opened; 0: not noted at all")           \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
     S(BACKUP_WEEKLY, "Sun 04:00", 0, "local time of the weekly snapshot, DAY HH:MM; off: none")              \
     I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \
