@@ -359,8 +359,9 @@ void extractor_free(struct extractor *extractor)
         mirai_pool_free(extractor->pool); /* ends what the cache is being asked and told */
     }
     for (size_t i = 0; i < BUCKETS; i++) {
-        while (extractor->table[i] != NULL) {
-            remove_file(extractor, extractor->table[i]);
+        for (struct file *file = extractor->table[i], *next; file != NULL; file = next) {
+            next = file->chain;
+            free_file(file);
         }
     }
     uv_close((uv_handle_t *)&extractor->pause, on_closed);

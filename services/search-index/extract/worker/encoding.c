@@ -86,7 +86,7 @@ static bool decodes(const char *encoding, struct mirai_str sample, unsigned *jap
     const char *at = sample.data;
     const char *end = sample.data + sample.len;
     while (U_SUCCESS(status)) {
-        UChar room[1024];
+        UChar room[1024] = {0};
         UChar *out = room;
         ucnv_toUnicode(converter, &out, room + 1024, &at, end, NULL, false, &status);
         for (const UChar *c = room; c < out; c++) {
@@ -104,7 +104,7 @@ static bool decodes(const char *encoding, struct mirai_str sample, unsigned *jap
     return U_SUCCESS(status);
 }
 
-/* The statistics of ICU, which are good on long texts. `room` holds the name. */
+/* The statistics of ICU, which are good on long texts; NULL: not one of these. */
 static const char *by_statistics(struct mirai_str sample)
 {
     static const char *const known[] = {"Shift_JIS", "EUC-JP",     "GB18030",      "Big5",
