@@ -159,7 +159,9 @@ void frames_pack(struct frames_reader *reader, struct mirai_buf *out)
         uint32_t page = reader->pages[i].page;
         write_head(out, 'P', page, 0);
         for (; i < reader->count && reader->pages[i].page == page; i++) {
-            mirai_buf_append(out, reader->text.data + reader->pages[i].at, reader->pages[i].len);
+            if (reader->pages[i].len > 0) { /* otherwise there may be no text at all */
+                mirai_buf_append(out, reader->text.data + reader->pages[i].at, reader->pages[i].len);
+            }
         }
         put32((unsigned char *)out->data + head + 5, (uint32_t)(out->len - head - EXTRACT_HEAD));
     }

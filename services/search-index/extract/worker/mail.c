@@ -168,16 +168,27 @@ static size_t put_encoded_word(struct mail *mail, struct mirai_str at)
     return (size_t)(close + 2 - at.data);
 }
 
+static bool is_blank(struct mirai_str text)
+{
+    size_t i = 0;
+    while (i < text.len && (text.data[i] == ' ' || text.data[i] == '\t')) {
+        i++;
+    }
+    return i == text.len;
+}
+
 static void put_header(struct mail *mail, struct mirai_str value)
 {
     size_t from = 0;
+    if (value.len == 0) {
+        return;
+    }
     for (size_t i = 0; i + 1 < value.len; i++) {
         if (value.data[i] != '=' || value.data[i + 1] != '?') {
             continue;
         }
         struct mirai_str plain = {value.data + from, i - from};
-        bool blank = strspn(plain.data, " \t") >= plain.len; /* between two words it does not count (§6.2) */
-        if (!blank || from == 0) {
+        if (from == 0 || !is_blank(plain)) { /* between two words blanks do not count (§6.2) */
             put(mail, plain, MIRAI_STR(""));
         }
         size_t used = put_encoded_word(mail, (struct mirai_str){value.data + i, value.len - i});

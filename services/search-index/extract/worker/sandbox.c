@@ -144,13 +144,13 @@ static int allow_some(scmp_filter_ctx filter, bool may_open)
     err = err != 0 ? err
                    : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                                       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    err = err != 0
-              ? err
-              : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_LE, F_SETFL));
+    err = err != 0 ? err
+                   : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                                      SCMP_A1(SCMP_CMP_LE, F_SETFL, 0));
     /* abort() */
     err = err != 0 ? err
                    : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                                      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                                      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
     const uint64_t writing = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_PATH | (O_TMPFILE & ~O_DIRECTORY);
     if (err == 0 && may_open) {
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,

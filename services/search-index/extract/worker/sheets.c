@@ -130,6 +130,9 @@ static void put_value(struct book *book)
             return;
         }
         size_t from = at > 0 ? book->ends[at - 1] : 0;
+        if (book->ends[at] == from) { /* of an empty one, where there may be no text at all */
+            return;
+        }
         value = (struct mirai_str){book->shared.data + from, book->ends[at] - from};
     }
     if (book->cell != CELL_SKIPPED && value.len > 0) {

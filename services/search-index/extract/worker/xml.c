@@ -118,5 +118,5 @@ struct mirai_str xml_attribute(const struct xml_attributes *attributes, const ch
             return (struct mirai_str){(const char *)row[3], (size_t)(row[4] - row[3])};
         }
     }
-    return (struct mirai_str){NULL, 0};
+    return MIRAI_STR("");
 }

@@ -27,7 +27,7 @@ void xml_stop(struct xml *xml);
 /* The end of the document. False as above. Frees. */
 bool xml_close(struct xml *xml);
 
-/* The value of an attribute; data NULL when there is none. qualified: one with a prefix, such as r:id beside id. */
+/* The value of an attribute; empty when there is none. qualified: one with a prefix, such as r:id beside id. */
 struct mirai_str xml_attribute(const struct xml_attributes *attributes, const char *name, bool qualified);
 
 #endif
