@@ -34,7 +34,7 @@ struct stage {
     bool silent; /* the store answers no more */
     struct mirai_rpc_request *held[8];
     size_t held_len;
-    bool away;   /* it says that it is unavailable */
+    bool away; /* it says that it is unavailable */
     size_t ready;
     size_t all;
 };
