@@ -17,14 +17,17 @@
 #define RETRY_LONGEST_MS 1000
 #define PERIOD_MS        1000 /* between pulls without a hint */
 
+#define SIGNALS_MS       60000 /* between pulls of the use of articles */
+#define SIGNALS_MAX      5000  /* in one pull */
+#define AGAIN_MAX        10000 /* articles that wait for being applied again */
+
 #define IDLE_MS          200 /* without a write, until the writer tidies up */
 
 /* What is being done; one thing at a time. */
 enum follower_state {
     FOLLOWER_IDLE,
     FOLLOWER_PULLING,   /* changes.since is on its way */
-    FOLLOWER_EXPORTING, /* article.export is on its way */
-    FOLLOWER_AGAIN,     /* the same, of one article whose files have been read */
+    FOLLOWER_EXPORTING, /* article.export or signal.list is on its way */
     FOLLOWER_WRITING,   /* the writer thread has a job */
     FOLLOWER_WAITING,   /* after a failure */
     FOLLOWER_STOPPED,
@@ -36,14 +39,14 @@ enum write_kind {
     WRITE_EXPORT,  /* a page of articles into the new file */
     WRITE_MISSED,  /* a page of changes since the export began, into the new file */
     WRITE_SWAP,    /* make the new file current */
-    WRITE_AGAIN,   /* an article whose files have been read, into the current file */
+    WRITE_AGAIN,   /* one article whose files' texts have come */
+    WRITE_SIGNALS, /* a page of the use of articles */
 };
 
 struct follower {
     uv_loop_t *loop;
     struct generations *generations;
     struct mirai_rpc_client *store;
-    struct attachments *attachments; /* NULL: not read */
     struct mirai_pool *writer;
     struct mirai_rpc_call *call;
     uv_timer_t timer;
@@ -57,6 +60,12 @@ struct follower {
     uint64_t retry_ms;
     uint64_t period_ms;
     struct follower_status status;
+    struct follower_hooks hooks;
+    int64_t *again; /* ids, a ring */
+    size_t again_at;
+    size_t again_len;
+    uint64_t signals_ms;   /* when they are due */
+    int64_t signals_after; /* id of the last one of the page before */
     /* the file being built */
     struct index *building;
     struct index_position built; /* of the feed: at first when the export began */
@@ -67,13 +76,13 @@ struct follower {
     /* the writer's job */
     struct mirai_job job;
     enum write_kind kind;
-    int64_t again_id; /* of WRITE_AGAIN; 0: no article waits for it */
     struct mirai_buf page;
     int err;
     int64_t last_id;
     size_t count;
     bool more;
     bool reset;
+    bool vocabulary; /* the page says that it has changed */
     struct index_position reached;
     uint64_t documents;
     struct mirai_gauge *documents_gauge;
@@ -102,6 +111,23 @@ static int decode_page(struct follower *follower, const struct mirai_message *me
     return err == MIRAI_E_INVALID ? MIRAI_E_UNPROCESSABLE : err; /* INVALID is a damaged file */
 }
 
+/* An article with the texts of its files, as far as they are known. */
+static struct index_change make_change(struct follower *follower, const struct mirai_article *article,
+                                       struct mirai_arena *arena)
+{
+    struct index_change change = {.id = article->id, .article = article};
+    if (!mirai_has(article, article, attachments)) {
+        return change;
+    }
+    if (article->attachments.count == 0) {
+        change.has_files = true;
+    } else if (follower->hooks.files != NULL) {
+        change.has_files =
+            follower->hooks.files(follower->hooks.data, article, arena, &change.files, &change.files_len);
+    }
+    return change;
+}
+
 /* Apply a page of changes to `index`; *page lives in `arena`. */
 static void apply_changes(struct follower *follower, struct index *index, struct mirai_arena *arena,
                           struct mirai_changes *page)
@@ -114,10 +140,10 @@ static void apply_changes(struct follower *follower, struct index *index, struct
         for (size_t i = 0; i < page->items.count; i++) {
             if (items[i].kind == MIRAI_CHANGE_ARTICLE || items[i].kind == MIRAI_CHANGE_ARTICLE_GONE) {
                 bool text = mirai_has(change, &items[i], article);
-                changes[count] =
-                    (struct index_change){.id = items[i].id, .article = text ? &items[i].article : NULL};
-                attachments_fill(follower->attachments, &changes[count++], arena);
+                changes[count++] = text ? make_change(follower, &items[i].article, arena)
+                                        : (struct index_change){.id = items[i].id};
             }
+            follower->vocabulary |= items[i].kind == MIRAI_CHANGE_VOCABULARY;
         }
         struct index_position position = {.seq = items[page->items.count - 1].seq};
         memcpy(position.epoch, page->epoch.data, page->epoch.len < 40 ? page->epoch.len : 40);
@@ -145,6 +171,9 @@ static void write_changes(struct follower *follower)
             int64_t age_ms = mirai_now_ms() - items[i].at;
             mirai_histogram_observe(follower->freshness, age_ms > 0 ? (uint64_t)age_ms * 1000 : 0);
         }
+    }
+    if (follower->err == 0 && index_damaged(index)) { /* a reader or a check has met it */
+        follower->err = MIRAI_E_INVALID;
     }
     follower->documents = catalog_count(index_catalog(index));
     mirai_arena_free(&arena);
@@ -177,8 +206,7 @@ static void write_export(struct follower *follower)
         follower->reset = strcmp(position.epoch, follower->built.epoch) != 0;
         follower->count = page.items.count;
         for (size_t i = 0; i < page.items.count; i++) {
-            changes[i] = (struct index_change){.id = articles[i].id, .article = &articles[i]};
-            attachments_fill(follower->attachments, &changes[i], &arena);
+            changes[i] = make_change(follower, &articles[i], &arena);
             follower->last_id = articles[i].id;
         }
         follower->err = index_apply(follower->building, changes, page.items.count, &follower->built);
@@ -186,29 +214,52 @@ static void write_export(struct follower *follower)
     mirai_arena_free(&arena);
 }
 
-/* The page begins with the article, unless it is gone; then the feed tells. The position stays: what the article has
- * become since it was read from the feed comes again. */
+static uint32_t clamp32(int64_t value)
+{
+    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
 static void write_again(struct follower *follower)
 {
     struct mirai_arena arena = {0};
     struct mirai_article_export_page page;
-    struct generation *generation = generations_acquire(follower->generations);
-    struct index *index = generation_index(generation);
     follower->err = decode_page(follower, &mirai_message_article_export_page, &arena, &page);
-    const struct mirai_article *article =
-        follower->err == 0 && page.items.count > 0 ? MIRAI_ITEMS(article, &page.items) : NULL;
-    struct index_position position = index_position(index);
-    if (article != NULL && article->id == follower->again_id &&
-        mirai_str_eq(page.epoch, mirai_str(position.epoch))) {
-        struct index_change change = {.id = article->id, .article = article};
-        attachments_fill(follower->attachments, &change, &arena);
-        follower->err = index_apply(index, &change, 1, &position);
-        if (follower->err == 0) {
-            index_checkpoint(index);
+    if (follower->err == 0 && page.items.count > 0) {
+        const struct mirai_article *article = MIRAI_ITEMS(article, &page.items);
+        struct generation *generation = generations_acquire(follower->generations);
+        struct index *index = generation_index(generation);
+        struct index_position position = index_position(index);
+        /* only what is there: a page of the feed may be on its way that takes it out */
+        if (article->id == follower->last_id && catalog_slot(index_catalog(index), article->id) != 0) {
+            struct index_change change = make_change(follower, article, &arena);
+            follower->err = index_apply(index, &change, 1, &position);
         }
+        generation_release(generation);
     }
     mirai_arena_free(&arena);
-    generation_release(generation);
+}
+
+static void write_signals(struct follower *follower)
+{
+    struct mirai_arena arena = {0};
+    struct mirai_article_signals page;
+    follower->err = decode_page(follower, &mirai_message_article_signals, &arena, &page);
+    follower->count = 0;
+    if (follower->err == 0) {
+        const struct mirai_article_signal *items = MIRAI_ITEMS(article_signal, &page.items);
+        struct generation *generation = generations_acquire(follower->generations);
+        for (size_t i = 0; i < page.items.count; i++) {
+            const struct catalog_signals signals = {.views = clamp32(items[i].views),
+                                                    .clicks = clamp32(items[i].clicks),
+                                                    .ratings = clamp32(items[i].rating_count),
+                                                    .rating = (float)items[i].rating_average};
+            catalog_set_signals(index_catalog(generation_index(generation)), items[i].id, &signals);
+            follower->last_id = items[i].id;
+        }
+        follower->count = page.items.count;
+        generation_release(generation);
+    }
+    mirai_arena_free(&arena);
 }
 
 static void write_swap(struct follower *follower)
@@ -218,8 +269,8 @@ static void write_swap(struct follower *follower)
     follower->documents = catalog_count(index_catalog(building));
     follower->reached = index_position(building);
     follower->err = generations_swap(follower->generations, building);
-    if (follower->err == 0) {
-        attachments_all_filled(follower->attachments, follower->begun_ms);
+    if (follower->err == 0 && follower->hooks.rebuilt != NULL) {
+        follower->hooks.rebuilt(follower->hooks.data, follower->begun_ms);
     }
 }
 
@@ -245,6 +296,9 @@ static void on_work(struct mirai_job *job, void *thread)
         break;
     case WRITE_AGAIN:
         write_again(follower);
+        break;
+    case WRITE_SIGNALS:
+        write_signals(follower);
         break;
     }
 }
@@ -334,6 +388,10 @@ static void after_changes(struct follower *follower)
     mirai_gauge_set(follower->documents_gauge, (int64_t)follower->documents);
     mirai_gauge_set(follower->seq_gauge, follower->reached.seq);
     follower->behind = follower->more;
+    if (follower->vocabulary && follower->hooks.vocabulary != NULL) {
+        follower->hooks.vocabulary(follower->hooks.data);
+    }
+    follower->vocabulary = false;
     follower->status.caught_up |= !follower->more && !follower->reset;
     follower->lost |= follower->reset;
     if (follower->reset && !follower->status.rebuilding) {
@@ -377,22 +435,39 @@ static void after_swap(struct follower *follower)
     follower->status.position = follower->reached;
     follower->status.documents = follower->documents;
     follower->behind = true;
+    follower->signals_ms = 0; /* the new catalogue has none */
+    follower->signals_after = 0;
     mirai_gauge_set(follower->documents_gauge, (int64_t)follower->documents);
     mirai_log(INFO, "new index in use", MIRAI_LOG_I("articles", (int64_t)follower->documents));
+}
+
+/* The next page at once, or the first one after a while. */
+static void after_signals(struct follower *follower)
+{
+    if (follower->count == SIGNALS_MAX) {
+        follower->signals_after = follower->last_id;
+    } else {
+        follower->signals_after = 0;
+        follower->signals_ms = mirai_monotonic_ms() + SIGNALS_MS;
+    }
 }
 
 static void on_written(struct mirai_job *job)
 {
     struct follower *follower = (struct follower *)((char *)job - offsetof(struct follower, job));
-    bool to_current = follower->kind == WRITE_CHANGES || follower->kind == WRITE_AGAIN;
     follower->state = FOLLOWER_IDLE;
     mirai_buf_free(&follower->page);
-    attachments_ask(follower->attachments);
+    if (follower->hooks.written != NULL) {
+        follower->hooks.written(follower->hooks.data);
+    }
     if (follower->err != 0) {
-        if (to_current && follower->err == MIRAI_E_INVALID) {
+        bool current = follower->kind == WRITE_CHANGES || follower->kind == WRITE_AGAIN ||
+                       follower->kind == WRITE_SIGNALS;
+        follower->signals_ms = mirai_monotonic_ms() + SIGNALS_MS;
+        if (current && follower->err == MIRAI_E_INVALID) {
             follower->wanted = !follower->status.rebuilding; /* the file is damaged */
             follower->lost = true;
-        } else if (!to_current) {
+        } else if (!current) {
             end_rebuild(follower);
             follower->wanted = true;
         }
@@ -417,10 +492,11 @@ static void on_written(struct mirai_job *job)
     case WRITE_SWAP:
         after_swap(follower);
         break;
-    case WRITE_AGAIN:
-        follower->again_id = 0;
+    case WRITE_SIGNALS:
+        after_signals(follower);
         break;
     case WRITE_BEGIN:
+    case WRITE_AGAIN:
         break;
     }
     step(follower);
@@ -442,9 +518,14 @@ static void on_page(struct follower *follower, const struct mirai_rpc_reply *rep
         return;
     }
     if (reply->status != 0) {
+        if (kind == WRITE_SIGNALS) { /* they only shift the ranking a little */
+            follower->signals_ms = mirai_monotonic_ms() + SIGNALS_MS;
+            step(follower);
+            return;
+        }
         follower->status.caught_up |= follower->status.complete && !follower->lost; /* old beats none */
-        bool exports = kind == WRITE_EXPORT || kind == WRITE_AGAIN;
-        retry(follower, exports ? "article.export" : "changes.since", reply->status);
+        bool exporting = kind == WRITE_EXPORT || kind == WRITE_AGAIN;
+        retry(follower, exporting ? "article.export" : "changes.since", reply->status);
         return;
     }
     follower->page.len = 0;
@@ -470,6 +551,11 @@ static void on_export(void *data, const struct mirai_rpc_reply *reply)
 static void on_again(void *data, const struct mirai_rpc_reply *reply)
 {
     on_page(data, reply, WRITE_AGAIN);
+}
+
+static void on_signals(void *data, const struct mirai_rpc_reply *reply)
+{
+    on_page(data, reply, WRITE_SIGNALS);
 }
 
 static struct mirai_context pull_context(void)
@@ -510,24 +596,46 @@ static void pull_export(struct follower *follower)
                                        on_export, follower);
 }
 
-/* The article as it is now; one that has failed is asked for again. False: none waits. While a new file is built they
- * wait, as it may have been written there before its files were read. */
-static bool pull_again(struct follower *follower)
+static void pull_again(struct follower *follower)
 {
     struct mirai_article_export params = {0};
     struct mirai_context context = pull_context();
-    if (follower->again_id == 0 && current_follows(follower)) {
-        follower->again_id = attachments_next(follower->attachments);
-    }
-    if (follower->again_id == 0 || !current_follows(follower)) {
-        return false;
-    }
-    mirai_set(article_export, &params, after_id, follower->again_id - 1);
+    follower->last_id = follower->again[follower->again_at];
+    follower->again_at = (follower->again_at + 1) % AGAIN_MAX;
+    follower->again_len--;
+    mirai_set(article_export, &params, after_id, follower->last_id - 1);
     mirai_set(article_export, &params, limit, 1);
-    follower->state = FOLLOWER_AGAIN;
+    follower->state = FOLLOWER_EXPORTING;
     follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_article_export, &context, &params,
                                        on_again, follower);
-    return true;
+}
+
+static void pull_signals(struct follower *follower)
+{
+    struct mirai_article_signal_list params = {0};
+    struct mirai_context context = pull_context();
+    mirai_set(article_signal_list, &params, after_id, follower->signals_after);
+    mirai_set(article_signal_list, &params, limit, SIGNALS_MAX);
+    follower->state = FOLLOWER_EXPORTING;
+    follower->call = mirai_method_call(follower->store, MIRAI_METHOD_ID_signal_list, &context, &params,
+                                       on_signals, follower);
+}
+
+/* What is done beside following, when the index is as new as can be. True: something was begun. */
+static bool step_beside(struct follower *follower)
+{
+    if (!current_follows(follower) || follower->hinted || follower->behind) {
+        return false;
+    }
+    if (follower->again_len > 0) {
+        pull_again(follower);
+        return true;
+    }
+    if (mirai_monotonic_ms() >= follower->signals_ms) {
+        pull_signals(follower);
+        return true;
+    }
+    return false;
 }
 
 /* While building, pages for the new file and changes of the current file take turns. Once all is exported, a
@@ -568,7 +676,7 @@ static void step(struct follower *follower)
         step_rebuild(follower);
     } else if (follower->hinted || follower->behind) {
         pull_changes(follower);
-    } else if (!pull_again(follower)) {
+    } else if (!step_beside(follower)) {
         rest(follower, FOLLOWER_IDLE, follower->period_ms);
     }
 }
@@ -581,19 +689,31 @@ void follower_hint(struct follower *follower)
     }
 }
 
-static void on_texts(void *data, bool all)
-{
-    struct follower *follower = data;
-    follower->wanted |= all && !follower->status.rebuilding;
-    if (follower->state == FOLLOWER_IDLE && !follower->stopping) {
-        step(follower);
-    }
-}
-
 void follower_rebuild(struct follower *follower)
 {
     follower->wanted |= !follower->status.rebuilding;
     follower_hint(follower);
+}
+
+void follower_set_hooks(struct follower *follower, const struct follower_hooks *hooks)
+{
+    follower->hooks = *hooks;
+    follower->vocabulary = true;
+}
+
+void follower_again(struct follower *follower, int64_t id)
+{
+    if (follower->again == NULL) {
+        follower->again = mirai_alloc(AGAIN_MAX * sizeof(follower->again[0]));
+    }
+    if (follower->again_len == AGAIN_MAX) {
+        follower->again_at = (follower->again_at + 1) % AGAIN_MAX;
+        follower->again_len--;
+    }
+    follower->again[(follower->again_at + follower->again_len++) % AGAIN_MAX] = id;
+    if (follower->state == FOLLOWER_IDLE && !follower->stopping) {
+        step(follower);
+    }
 }
 
 void follower_set_period(struct follower *follower, uint64_t ms)
@@ -638,18 +758,18 @@ void follower_free(struct follower *follower)
     }
     generations_abandon(follower->building);
     mirai_buf_free(&follower->page);
+    free(follower->again);
     uv_close((uv_handle_t *)&follower->timer, on_closed);
 }
 
 struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
-                              struct mirai_rpc_client *store, struct attachments *attachments)
+                              struct mirai_rpc_client *store)
 {
     struct follower *follower = mirai_alloc(sizeof(*follower));
     struct generation *generation = generations_acquire(generations);
     *follower = (struct follower){.loop = loop,
                                   .generations = generations,
                                   .store = store,
-                                  .attachments = attachments,
                                   .retry_ms = RETRY_FIRST_MS,
                                   .period_ms = PERIOD_MS};
     follower->status.position = index_position(generation_index(generation));
@@ -679,9 +799,6 @@ struct follower *follower_new(uv_loop_t *loop, struct generations *generations,
     if (follower->writer == NULL) {
         uv_close((uv_handle_t *)&follower->timer, on_closed);
         return NULL;
-    }
-    if (attachments != NULL) {
-        attachments_on_ready(attachments, on_texts, follower);
     }
     rest(follower, FOLLOWER_IDLE, 0);
     return follower;

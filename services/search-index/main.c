@@ -53,6 +53,47 @@ static struct attachments *open_attachments(struct mirai_runtime *runtime, const
     return attachments_new(&options); /* search without them is better than none */
 }
 
+static bool files_of(void *data, const struct mirai_article *article, struct mirai_arena *arena,
+                     const struct index_file **files, size_t *files_len)
+{
+    struct search_index *state = data;
+    struct index_change change = {.id = article->id, .article = article};
+    attachments_fill(state->attachments, &change, arena);
+    *files = change.files;
+    *files_len = change.files_len;
+    return change.has_files;
+}
+
+static void on_written(void *data)
+{
+    attachments_ask(((struct search_index *)data)->attachments);
+}
+
+static void on_rebuilt(void *data, int64_t ms)
+{
+    attachments_all_filled(((struct search_index *)data)->attachments, ms);
+}
+
+static void on_texts(void *data, int64_t article_id)
+{
+    struct search_index *state = data;
+    if (article_id == 0) {
+        follower_rebuild(state->follower);
+    } else {
+        follower_again(state->follower, article_id);
+    }
+}
+
+static void connect_attachments(struct search_index *state)
+{
+    const struct follower_hooks hooks = {
+        .files = files_of, .written = on_written, .rebuilt = on_rebuilt, .data = state};
+    follower_set_hooks(state->follower, &hooks);
+    if (state->attachments != NULL) {
+        attachments_on_ready(state->attachments, on_texts, state);
+    }
+}
+
 static int search_start(struct mirai_runtime *runtime)
 {
     struct search_index *state = runtime->state;
@@ -68,7 +109,7 @@ static int search_start(struct mirai_runtime *runtime)
     }
     state->store = mirai_service_client(runtime->loop, "knowledge-store");
     state->attachments = open_attachments(runtime, dir);
-    state->follower = follower_new(runtime->loop, state->generations, state->store, state->attachments);
+    state->follower = follower_new(runtime->loop, state->generations, state->store);
     const struct searcher_options options = {.loop = runtime->loop,
                                              .generations = state->generations,
                                              .model = state->model,
@@ -82,6 +123,7 @@ static int search_start(struct mirai_runtime *runtime)
     if (state->follower == NULL || state->searcher == NULL) {
         return MIRAI_E_INTERNAL;
     }
+    connect_attachments(state);
     if (mirai_config_str(MIRAI_CONFIG_STORE_ENDPOINTS)[0] != '\0' &&
         mirai_config_str(MIRAI_CONFIG_FEED_ENDPOINTS)[0] == '\0') {
         follower_set_period(state->follower, REMOTE_PERIOD_MS);

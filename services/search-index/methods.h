@@ -4,6 +4,7 @@
 
 #include "libcommon/pubsub.h"
 #include "libcommon/service.h"
+#include "services/search-index/extract/attachments.h"
 #include "services/search-index/follower.h"
 #include "services/search-index/searcher.h"
 

@@ -21,7 +21,7 @@ struct attachments {
     struct extracts *extracts;
     struct extractor *extractor;
     char *program;
-    void (*ready)(void *data, bool all);
+    void (*ready)(void *data, int64_t article_id);
     void *data;
     /* the writer's, and the loop's while that does nothing */
     struct wanted *wanted;
@@ -32,11 +32,6 @@ struct attachments {
     int64_t *deferred; /* articles to be applied again */
     size_t deferred_len;
     size_t deferred_room;
-    /* the loop's: articles to apply again, a ring */
-    int64_t *due;
-    size_t due_from;
-    size_t due_len;
-    size_t due_room;
 };
 
 /* ------------------------------------------------------------------ writer thread */
@@ -128,44 +123,11 @@ void attachments_all_filled(struct attachments *attachments, int64_t ms)
 
 /* ------------------------------------------------------------------ loop thread */
 
-static int64_t *due_at(struct attachments *attachments, size_t i)
-{
-    return &attachments->due[(attachments->due_from + i) % attachments->due_room];
-}
-
-static void grow(struct attachments *attachments)
-{
-    size_t room = attachments->due_room == 0 ? 64 : attachments->due_room * 2;
-    int64_t *due = mirai_alloc(room * sizeof(*due));
-    for (size_t i = 0; i < attachments->due_len; i++) {
-        due[i] = *due_at(attachments, i);
-    }
-    free(attachments->due);
-    attachments->due = due;
-    attachments->due_room = room;
-    attachments->due_from = 0;
-}
-
-/* Several files of one article become ready one after the other: it is applied once for those that have come by then. */
-static void add_due(struct attachments *attachments, int64_t article_id)
-{
-    if (attachments->due_len > 0 && *due_at(attachments, attachments->due_len - 1) == article_id) {
-        return;
-    }
-    if (attachments->due_len == attachments->due_room) {
-        grow(attachments);
-    }
-    *due_at(attachments, attachments->due_len++) = article_id;
-}
-
 static void on_ready(void *data, int64_t article_id)
 {
     struct attachments *attachments = data;
-    if (article_id != 0) {
-        add_due(attachments, article_id);
-    }
     if (attachments->ready != NULL) {
-        attachments->ready(attachments->data, article_id == 0);
+        attachments->ready(attachments->data, article_id);
     }
 }
 
@@ -181,24 +143,14 @@ void attachments_ask(struct attachments *attachments)
     attachments->wanted_len = 0;
     mirai_arena_free(&attachments->memory);
     for (size_t i = 0; i < attachments->deferred_len; i++) {
-        add_due(attachments, attachments->deferred[i]);
+        on_ready(attachments, attachments->deferred[i]);
     }
     attachments->deferred_len = 0;
     attachments->bytes = 0;
 }
 
-int64_t attachments_next(struct attachments *attachments)
-{
-    if (attachments == NULL || attachments->due_len == 0) {
-        return 0;
-    }
-    int64_t id = *due_at(attachments, 0);
-    attachments->due_from = (attachments->due_from + 1) % attachments->due_room;
-    attachments->due_len--;
-    return id;
-}
-
-void attachments_on_ready(struct attachments *attachments, void (*ready)(void *data, bool all), void *data)
+void attachments_on_ready(struct attachments *attachments, void (*ready)(void *data, int64_t article_id),
+                          void *data)
 {
     attachments->ready = ready;
     attachments->data = data;
@@ -226,7 +178,6 @@ void attachments_free(struct attachments *attachments)
     mirai_arena_free(&attachments->memory);
     free(attachments->wanted);
     free(attachments->deferred);
-    free(attachments->due);
     free(attachments->program);
     free(attachments);
 }

@@ -22,8 +22,10 @@ struct attachments_options {
 
 /* Loop thread. NULL when a thread or the cache cannot be made (logged). The strings are copied. */
 struct attachments *attachments_new(const struct attachments_options *options);
-/* On the loop: some article is to be applied again (attachments_next tells which), or all are (`all`). */
-void attachments_on_ready(struct attachments *attachments, void (*ready)(void *data, bool all), void *data);
+/* On the loop: there is more text for this article, apply it again; 0: go through all articles, some files were left out
+ * for lack of room. */
+void attachments_on_ready(struct attachments *attachments, void (*ready)(void *data, int64_t article_id),
+                          void *data);
 /* Begin nothing new. */
 void attachments_stop(struct attachments *attachments);
 /* Before the store's client is freed, after the writer thread has ended. */
@@ -31,7 +33,8 @@ void attachments_free(struct attachments *attachments);
 size_t attachments_pending(const struct attachments *attachments);
 
 /* Writer thread: fill in change->files from what is known. Their memory lives in `arena`; what is not known yet is noted
- * for attachments_ask. `attachments` NULL: the article has no texts of files. */
+ * for attachments_ask. `attachments` NULL: the article has no texts of files. Nothing is filled in when too much text is
+ * in memory already: the article is told again. */
 void attachments_fill(struct attachments *attachments, struct index_change *change,
                       struct mirai_arena *arena);
 
@@ -40,8 +43,5 @@ void attachments_all_filled(struct attachments *attachments, int64_t ms);
 
 /* Loop thread, while the writer thread does nothing: have what was noted read. */
 void attachments_ask(struct attachments *attachments);
-
-/* Loop thread: take the next article that is to be applied again; 0: none. */
-int64_t attachments_next(struct attachments *attachments);
 
 #endif

@@ -165,7 +165,7 @@ static void follow(struct stage *stage)
     assert_non_null(stage->generations);
     stage->client = mirai_rpc_client_new(&options);
     assert_non_null(stage->client);
-    stage->follower = follower_new(&stage->loop, stage->generations, stage->client, NULL);
+    stage->follower = follower_new(&stage->loop, stage->generations, stage->client);
     assert_non_null(stage->follower);
     follower_set_period(stage->follower, 20);
 }
