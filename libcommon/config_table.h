@@ -172,6 +172,15 @@
       "what a title that is just the query adds to the score; 0: nothing")                                   \
     I(SEARCH_BOOST_PROXIMITY, 100, 0, 300, "%",                                                              \
       "weight of how near the query's words are to each other in a text; 100: as tuned, 0: none")            \
+    B(EXTRACT, true, "the text of attachments is read and searched")                                         \
+    I(EXTRACT_WORKERS, 1, 1, 16, "processes", "attachments that are read at once")                           \
+    I(EXTRACT_MAX_BYTES, 67108864, 1024, 1073741824, "bytes", "largest attachment whose text is read")       \
+    I(EXTRACT_TIMEOUT_MS, 60000, 2000, 600000, "ms",                                                         \
+      "longest time to read one attachment; half of it may be processor time")                               \
+    I(EXTRACT_MEMORY_BYTES, 536870912, 134217728, INT64_C(68719476736), "bytes",                             \
+      "address space of the process that reads an attachment")                                               \
+    I(EXTRACT_CACHE_BYTES, 1073741824, 1048576, INT64_C(1099511627776), "bytes",                             \
+      "compressed texts of attachments that are kept")                                                       \
     I(SEARCH_LOG_DAYS, 90, 0, 366, "days",                                                                   \
       "how long it is kept what was searched for and which hits were opened; 0: not noted at all")           \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
