@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Layout of the file; a file of another layout is rebuilt. */
-#define INDEX_LAYOUT 1
+#define INDEX_LAYOUT 2
 #define USER_VERSION (INDEX_LAYOUT * 1000 + ANALYZER_VERSION)
 
 static const char schema[] =

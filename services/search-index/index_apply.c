@@ -28,7 +28,7 @@ static struct mirai_str encode_document(struct index *index, const struct docume
     terms_add(index->terms, TERMS_TAGS, document->tags);
     terms_add(index->terms, TERMS_HEADINGS, document->summary);
     terms_add_markdown(index->terms, document->body);
-    terms_encode(index->terms, &index->encoded);
+    terms_encode_lines(index->terms, &index->encoded);
     return mirai_buf_str(&index->encoded);
 }
 

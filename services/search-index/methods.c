@@ -18,33 +18,32 @@ static bool decline(struct mirai_rpc_request *request)
     return !ready;
 }
 
-static void search_query(struct mirai_rpc_request *request)
+/* Have `work` done on a reader thread. */
+static void submit(struct mirai_rpc_request *request, enum mirai_method_id method, enum search_kind kind,
+                   search_work_cb work)
 {
     struct search_index *state = request->data;
     if (decline(request)) {
         return;
     }
     struct search_job *job = search_job_new(state->searcher, request);
-    if (!mirai_method_accept(request, MIRAI_METHOD_ID_search_query, &job->arena, &job->params.query)) {
+    job->kind = kind;
+    job->work = work;
+    if (!mirai_method_accept(request, method, &job->arena, &job->params)) {
         search_job_free(job);
         return;
     }
     searcher_submit(job);
 }
 
+static void search_query(struct mirai_rpc_request *request)
+{
+    submit(request, MIRAI_METHOD_ID_search_query, SEARCH_QUERY, search_work_query);
+}
+
 static void search_suggest(struct mirai_rpc_request *request)
 {
-    struct search_index *state = request->data;
-    if (decline(request)) {
-        return;
-    }
-    struct search_job *job = search_job_new(state->searcher, request);
-    job->suggest = true;
-    if (!mirai_method_accept(request, MIRAI_METHOD_ID_search_suggest, &job->arena, &job->params.suggestion)) {
-        search_job_free(job);
-        return;
-    }
-    searcher_submit(job);
+    submit(request, MIRAI_METHOD_ID_search_suggest, SEARCH_SUGGEST, search_work_suggest);
 }
 
 /* Answers at once: service.status tells when it is done. */

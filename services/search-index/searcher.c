@@ -3,9 +3,14 @@
 #include "libcommon/log.h"
 #include "libcommon/metrics.h"
 #include "libcommon/time.h"
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <stdlib.h>
+
+static const char *const labels[SEARCH_KIND_COUNT] = {[SEARCH_QUERY] = "kind=\"query\"",
+                                                      [SEARCH_SUGGEST] = "kind=\"suggest\"",
+                                                      [SEARCH_SIMILAR] = "kind=\"similar\"",
+                                                      [SEARCH_CHECK] = "kind=\"check\""};
 
 /* How long an idle thread keeps the connection to a file that is no longer current. */
 #define IDLE_MS 1000
@@ -13,17 +18,7 @@
 struct searcher {
     struct searcher_options options;
     struct mirai_pool *pool;
-    struct mirai_histogram *query_seconds;
-    struct mirai_histogram *suggest_seconds;
-};
-
-/* One reader thread. */
-struct search_thread {
-    struct searcher *searcher;
-    struct analyzer *analyzer;
-    struct query_workspace *workspace;
-    struct generation *generation;
-    struct index_reader *reader;
+    struct mirai_histogram *seconds[SEARCH_KIND_COUNT];
 };
 
 static void let_go(struct search_thread *thread)
@@ -81,28 +76,24 @@ static int attach(struct search_thread *thread)
     return err;
 }
 
-static int run_query(struct search_thread *thread, struct search_job *job)
+int search_work_query(struct search_job *job, struct search_thread *thread)
 {
     struct mirai_search_result result = {0};
-    uint64_t start = mirai_monotonic_us();
+    job->invalid = "bad cursor";
     int err = query_run(thread->reader, thread->workspace, thread->analyzer, &job->params.query,
                         &job->request->context.principal, job->deadline_us, &job->arena, &result);
-    uint64_t took = mirai_monotonic_us() - start;
-    mirai_histogram_observe(thread->searcher->query_seconds, took);
     if (err == 0) {
-        mirai_set(search_result, &result, took_ms, (double)took / 1000);
+        mirai_set(search_result, &result, took_ms, (double)(mirai_monotonic_us() - job->start_us) / 1000);
         mirai_message_encode(&mirai_message_search_result, &result, &job->answer);
     }
     return err;
 }
 
-static int run_suggest(struct search_thread *thread, struct search_job *job)
+int search_work_suggest(struct search_job *job, struct search_thread *thread)
 {
     struct mirai_suggest_result result = {0};
-    uint64_t start = mirai_monotonic_us();
     int err = query_suggest(thread->reader, &job->params.suggestion, &job->request->context.principal,
                             &job->arena, &result);
-    mirai_histogram_observe(thread->searcher->suggest_seconds, mirai_monotonic_us() - start);
     if (err == 0) {
         mirai_message_encode(&mirai_message_suggest_result, &result, &job->answer);
     }
@@ -119,7 +110,9 @@ static void on_work(struct mirai_job *base, void *data)
     }
     job->err = attach(thread);
     if (job->err == 0) {
-        job->err = job->suggest ? run_suggest(thread, job) : run_query(thread, job);
+        job->start_us = mirai_monotonic_us();
+        job->err = job->work(job, thread);
+        mirai_histogram_observe(thread->searcher->seconds[job->kind], mirai_monotonic_us() - job->start_us);
         job->damaged = index_damaged(thread->reader->index);
     }
 }
@@ -133,7 +126,7 @@ static void on_done(struct mirai_job *base)
     } else if (job->damaged) {
         mirai_rpc_decline(job->request, "the index is being rebuilt");
     } else {
-        mirai_rpc_fail(job->request, job->err, job->err == MIRAI_E_INVALID ? "bad cursor" : NULL);
+        mirai_rpc_fail(job->request, job->err, job->err == MIRAI_E_INVALID ? job->invalid : NULL);
     }
     if (job->damaged) {
         options->damaged(options->data);
@@ -173,10 +166,10 @@ struct searcher *searcher_new(const struct searcher_options *options)
 {
     struct searcher *searcher = mirai_alloc(sizeof(*searcher));
     searcher->options = *options;
-    searcher->query_seconds =
-        mirai_metric_histogram("mirai_search_seconds", "Time of a search in the daemon", "kind=\"query\"");
-    searcher->suggest_seconds =
-        mirai_metric_histogram("mirai_search_seconds", "Time of a search in the daemon", "kind=\"suggest\"");
+    for (int kind = 0; kind < SEARCH_KIND_COUNT; kind++) {
+        searcher->seconds[kind] =
+            mirai_metric_histogram("mirai_search_seconds", "Time of a search in the daemon", labels[kind]);
+    }
     const struct mirai_pool_options pool = {.name = "search-reader",
                                             .threads = options->threads,
                                             .queue_max = options->queue_max,

@@ -25,19 +25,47 @@ struct searcher;
 struct searcher *searcher_new(const struct searcher_options *options);
 void searcher_free(struct searcher *searcher);
 
-/* A search or suggestion being answered. `params` and `arena` are filled by the method's handler. */
+/* One reader thread, as its jobs see it. */
+struct search_thread {
+    struct searcher *searcher;
+    struct analyzer *analyzer;
+    struct query_workspace *workspace;
+    struct generation *generation;
+    struct index_reader *reader;
+};
+
+enum search_kind {
+    SEARCH_QUERY,
+    SEARCH_SUGGEST,
+    SEARCH_SIMILAR,
+    SEARCH_CHECK,
+    SEARCH_KIND_COUNT,
+};
+
+struct search_job;
+
+/* On a reader thread: append the answer's bytes to job->answer. 0 or an error; MIRAI_E_INVALID: job->invalid says
+ * what of the request. */
+typedef int (*search_work_cb)(struct search_job *job, struct search_thread *thread);
+
+/* A request being answered. `work`, `kind`, `params` and `arena` are filled by the method's handler. */
 struct search_job {
     struct mirai_job job;
     struct searcher *searcher;
     struct mirai_rpc_request *request;
     struct mirai_arena arena;
-    bool suggest;
+    search_work_cb work;
+    enum search_kind kind; /* for the metrics */
     union {
         struct mirai_search_query query;
         struct mirai_suggest_query suggestion;
+        struct mirai_similar_query similar;
+        struct mirai_draft draft;
     } params;
+    uint64_t start_us; /* when the work began */
     uint64_t deadline_us;
     int err;
+    const char *invalid; /* a constant */
     bool damaged;
     struct mirai_buf answer;
 };
@@ -47,5 +75,9 @@ void search_job_free(struct search_job *job);
 
 /* Takes the job over and answers its request. */
 void searcher_submit(struct search_job *job);
+
+/* The work of search.query and search.suggest. */
+int search_work_query(struct search_job *job, struct search_thread *thread);
+int search_work_suggest(struct search_job *job, struct search_thread *thread);
 
 #endif

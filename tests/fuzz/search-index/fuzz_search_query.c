@@ -1,7 +1,7 @@
 /* Any bytes as a query: it is answered, whatever it is; a snippet is valid UTF-8 with closed marks. */
 #include "libcommon/log.h"
 #include "libcommon/time.h"
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <stdio.h>
 #include <stdlib.h>

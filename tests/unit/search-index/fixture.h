@@ -6,7 +6,7 @@
 #include "libcommon/log.h"
 #include "libcommon/time.h"
 #include "services/search-index/index.h"
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -27,7 +27,7 @@ static struct mirai_buf encode(struct fixture *f, const char *title, const char 
         terms_clear(terms);
         terms_add(terms, TERMS_TITLE, mirai_str(title));
         terms_add_markdown(terms, mirai_str(body));
-        terms_encode(terms, &encoded);
+        terms_encode_lines(terms, &encoded);
     }
     mirai_buf_append_char(&encoded, '\0');
     encoded.len--;

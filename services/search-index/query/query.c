@@ -1,4 +1,4 @@
-#include "services/search-index/query_internal.h"
+#include "services/search-index/query/internal.h"
 
 #include "libcommon/time.h"
 #include "services/search-index/terms.h"
@@ -102,7 +102,8 @@ static int score_terms(struct search *search)
 {
     struct postings_term terms[2 * QUERY_TERMS_MAX];
     for (size_t i = 0; i < search->query.terms_len; i++) {
-        terms[i] = search->query.terms[i].posting;
+        const struct query_part *part = &search->query.terms[i].alternatives[0].parts[0];
+        terms[i] = (struct postings_term){part->key, part->prefix};
     }
     search->reader->scan = (struct postings_scan){on_posting, search};
     int rc = postings_each(search->reader->db, terms, search->query.terms_len);
@@ -117,9 +118,14 @@ static int score_terms(struct search *search)
 static int flag_group(struct search *search, const struct query_group *group)
 {
     struct query_workspace *space = search->space;
+    const struct query_phrase *phrase = &group->phrases[0];
+    struct postings_term terms[QUERY_PARTS_MAX];
     sqlite3_stmt *statement = NULL;
+    for (size_t i = 0; i < phrase->parts_len; i++) {
+        terms[i] = (struct postings_term){phrase->parts[i].key, phrase->parts[i].prefix};
+    }
     space->buf.len = 0;
-    postings_expression(&space->buf, group->terms, group->terms_len, " AND ");
+    postings_expression(&space->buf, terms, phrase->parts_len, " AND ");
     int rc = sqlite3_prepare_v2(search->reader->db, "SELECT rowid FROM postings WHERE postings MATCH ?1", -1,
                                 &statement, NULL);
     if (rc == SQLITE_OK) {
@@ -155,14 +161,24 @@ static void add_tag(struct search *search, struct mirai_str key)
 static void resolve_filters(struct search *search)
 {
     const struct mirai_search_query *request = search->request;
-    for (size_t i = 0; i < search->query.tags_len; i++) {
-        add_tag(search, search->query.tags[i]);
+    search->type = -1;
+    search->status = -1;
+    for (size_t i = 0; i < search->query.filters_len; i++) {
+        const struct query_filter *filter = &search->query.filters[i];
+        if (filter->kind == QUERY_FILTER_TAG) {
+            add_tag(search, filter->text);
+        } else if (filter->kind == QUERY_FILTER_TYPE) {
+            search->type = (int)filter->value;
+            search->impossible |= filter->value < 0;
+        } else if (filter->kind == QUERY_FILTER_STATUS) {
+            search->status = (int)filter->value;
+            search->impossible |= filter->value < 0;
+        }
     }
     for (size_t i = 0; mirai_has(search_query, request, tag) && i < request->tag.count && i < 10; i++) {
         normalize(&search->space->text, request->tag.items[i], false);
         add_tag(search, mirai_buf_str(&search->space->text.text));
     }
-    search->impossible |= search->query.type == -2 || search->query.status == -2;
     for (size_t i = 0; i < search->query.groups_len; i++) {
         search->phrases += !search->query.groups[i].excluded;
     }
@@ -185,9 +201,8 @@ static bool has_tags(const struct search *search, const struct catalog_entry *en
 static bool passes(const struct search *search, const struct catalog_entry *entry)
 {
     const struct mirai_search_query *request = search->request;
-    const struct query *query = &search->query;
-    return catalog_visible(entry, search->principal) && (query->type < 0 || entry->type == query->type) &&
-           (query->status < 0 || entry->status == query->status) &&
+    return catalog_visible(entry, search->principal) && (search->type < 0 || entry->type == search->type) &&
+           (search->status < 0 || entry->status == search->status) &&
            (!mirai_has(search_query, request, type) || entry->type == request->type) &&
            (!mirai_has(search_query, request, status) || entry->status == request->status) &&
            (!mirai_has(search_query, request, owner_id) || entry->owner_id == request->owner_id) &&
@@ -237,7 +252,8 @@ static bool has_phrases(struct search *search, uint32_t doc)
     sqlite3_reset(text);
     for (size_t i = 0; i < search->query.groups_len; i++) {
         const struct query_group *group = &search->query.groups[i];
-        if (!group->excluded && memmem(all->data, all->len, group->text.data, group->text.len) == NULL) {
+        if (!group->excluded &&
+            memmem(all->data, all->len, group->phrases[0].text.data, group->phrases[0].text.len) == NULL) {
             return false;
         }
     }

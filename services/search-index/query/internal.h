@@ -2,7 +2,7 @@
 #ifndef SEARCH_QUERY_INTERNAL_H
 #define SEARCH_QUERY_INTERNAL_H
 
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #define HITS_MAX 100
 
@@ -56,8 +56,10 @@ struct search {
     size_t term; /* whose postings are in space->list */
     size_t seen;
     /* filters */
-    uint32_t tags[QUERY_TAGS_MAX + 10];
+    uint32_t tags[QUERY_FILTERS_MAX + 10];
     size_t tags_len;
+    int type; /* -1: any */
+    int status;
     bool impossible; /* a filter that nothing can pass */
     size_t phrases;
     size_t phrase_checks;

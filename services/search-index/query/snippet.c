@@ -1,4 +1,4 @@
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <stdlib.h>
 
@@ -78,7 +78,7 @@ static void find_matches(const struct query *query, struct mirai_str text, struc
 /* How much of the query the window from match `first` on has: each mark once, by its length. */
 static size_t window_value(const struct query *query, const struct matches *matches, size_t first)
 {
-    uint64_t seen = 0; /* QUERY_TERMS_MAX bits */
+    uint64_t seen = 0; /* QUERY_MARKS_MAX bits */
     size_t value = 0;
     for (size_t i = first;
          i < matches->len && matches->list[i].end <= matches->list[first].start + WINDOW - LEAD; i++) {

@@ -1,4 +1,4 @@
-#include "services/search-index/query_internal.h"
+#include "services/search-index/query/internal.h"
 
 #include <math.h>
 #include <stdlib.h>

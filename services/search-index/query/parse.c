@@ -1,4 +1,4 @@
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 #include "services/search-index/terms.h"
 
 #include <stdlib.h>
@@ -7,9 +7,12 @@ struct parser {
     struct analyzer *analyzer;
     struct mirai_arena *arena;
     struct query *query;
-    struct mirai_str text;     /* being analysed */
-    struct query_group *group; /* NULL: free text */
-    size_t counts[2];          /* free terms by view */
+    struct mirai_str text;       /* being analysed */
+    struct query_phrase *phrase; /* NULL: free text */
+    bool excluded;
+    size_t counts[2]; /* free terms by view */
+    size_t counted;   /* bytes of text up to which positions are counted */
+    uint32_t position;
 };
 
 /* Summing the views. Tuned as the numbers in terms.c. */
@@ -20,17 +23,35 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t';
 }
 
-static struct postings_term make_term(struct parser *parser, const struct analyzer_token *token)
+/* Characters before `at` that are not breaks: a position as texts have them. */
+static uint32_t position_at(struct parser *parser, size_t at)
+{
+    if (at < parser->counted) {
+        parser->counted = 0;
+        parser->position = 0;
+    }
+    while (parser->counted < at) {
+        unsigned len;
+        uint32_t cp =
+            utf8_decode(parser->text.data + parser->counted, parser->text.data + parser->text.len, &len);
+        parser->position += char_class(cp) != CHAR_BREAK;
+        parser->counted += len;
+    }
+    return parser->position;
+}
+
+static struct query_part make_part(struct parser *parser, const struct analyzer_token *token)
 {
     struct mirai_buf key = {0};
     terms_append_key(&key, token);
-    struct postings_term term = {.key = mirai_arena_copy(parser->arena, mirai_buf_str(&key))};
+    struct query_part part = {.key = mirai_arena_copy(parser->arena, mirai_buf_str(&key)),
+                              .offset = position_at(parser, token->start)};
     mirai_buf_free(&key);
     unsigned len;
     utf8_decode(token->term.data, token->term.data + token->term.len, &len);
-    term.prefix =
+    part.prefix =
         token->view == ANALYZER_BIGRAM && len == token->term.len; /* one character: any pair that it begins */
-    return term;
+    return part;
 }
 
 static void add_mark(struct query *query, struct mirai_str mark)
@@ -40,7 +61,7 @@ static void add_mark(struct query *query, struct mirai_str mark)
             return;
         }
     }
-    if (query->marks_len < QUERY_TERMS_MAX) {
+    if (query->marks_len < QUERY_MARKS_MAX) {
         query->marks[query->marks_len++] = mark;
     }
 }
@@ -64,17 +85,28 @@ static bool is_run_end(const struct parser *parser, const struct analyzer_token 
 static void add_free_term(struct parser *parser, const struct analyzer_token *token)
 {
     struct query *query = parser->query;
-    struct postings_term term = make_term(parser, token);
-    if (parser->counts[token->view] == QUERY_TERMS_MAX || is_run_end(parser, token, term.prefix)) {
+    struct query_part *part = mirai_arena_alloc(parser->arena, sizeof(*part));
+    *part = make_part(parser, token);
+    if (parser->counts[token->view] == QUERY_TERMS_MAX || is_run_end(parser, token, part->prefix)) {
         return;
     }
     for (size_t i = 0; i < query->terms_len; i++) {
-        if (mirai_str_eq(query->terms[i].posting.key, term.key)) {
+        if (mirai_str_eq(query->terms[i].alternatives[0].parts[0].key, part->key)) {
             return;
         }
     }
+    struct mirai_str text = mirai_arena_copy(
+        parser->arena, (struct mirai_str){parser->text.data + token->start, token->end - token->start});
+    struct query_alternative *alternative = mirai_arena_alloc(parser->arena, sizeof(*alternative));
+    *alternative = (struct query_alternative){.parts = part, .parts_len = 1, .weight = 1, .text = text};
     parser->counts[token->view]++;
-    query->terms[query->terms_len++] = (struct query_term){term, view_weights[token->view]};
+    query->terms[query->terms_len++] = (struct query_term){.alternatives = alternative,
+                                                           .alternatives_len = 1,
+                                                           .view = token->view,
+                                                           .weight = view_weights[token->view],
+                                                           .position = part->offset,
+                                                           .text = text};
+    part->offset = 0;
     if (token->view == ANALYZER_WORD) {
         struct mirai_str typed = {parser->text.data + token->start, token->end - token->start};
         add_mark(query, typed);
@@ -101,30 +133,33 @@ static bool fits_group(const struct parser *parser, const struct analyzer_token 
 
 static void add_group_term(struct parser *parser, const struct analyzer_token *token)
 {
-    struct query_group *group = parser->group;
-    struct postings_term term = make_term(parser, token);
-    if (group->terms_len < QUERY_TERMS_MAX && fits_group(parser, token, term.prefix)) {
-        group->terms[group->terms_len++] = term;
+    struct query_phrase *phrase = parser->phrase;
+    struct query_part part = make_part(parser, token);
+    if (phrase->parts_len < QUERY_PARTS_MAX && fits_group(parser, token, part.prefix)) {
+        part.offset -= phrase->parts_len > 0 ? phrase->parts[0].offset : 0;
+        phrase->parts[phrase->parts_len++] = part;
     }
 }
 
 static void on_token(void *data, const struct analyzer_token *token)
 {
     struct parser *parser = data;
-    if (parser->group == NULL) {
+    if (parser->phrase == NULL) {
         add_free_term(parser, token);
         return;
     }
     add_group_term(parser, token);
-    if (!parser->group->excluded) {
+    if (!parser->excluded) {
         add_free_term(parser, token);
     }
 }
 
-static void analyze(struct parser *parser, struct mirai_str text, struct query_group *group)
+static void analyze(struct parser *parser, struct mirai_str text, struct query_phrase *phrase)
 {
     parser->text = text;
-    parser->group = group;
+    parser->phrase = phrase;
+    parser->counted = 0;
+    parser->position = 0;
     analyzer_run(parser->analyzer, text, on_token, parser);
 }
 
@@ -134,16 +169,18 @@ static void add_group(struct parser *parser, struct mirai_str text, bool exclude
     if (query->groups_len == QUERY_GROUPS_MAX || text.len == 0) {
         return;
     }
-    struct query_group *group = &query->groups[query->groups_len];
-    *group = (struct query_group){.excluded = excluded, .text = text};
-    group->terms = mirai_arena_alloc(parser->arena, QUERY_TERMS_MAX * sizeof(group->terms[0]));
-    analyze(parser, text, group);
-    if (group->terms_len > 0) {
-        query->groups_len++; /* a phrase of particles alone says nothing */
+    struct query_phrase *phrase = mirai_arena_alloc(parser->arena, sizeof(*phrase));
+    *phrase = (struct query_phrase){.text = text};
+    phrase->parts = mirai_arena_alloc(parser->arena, QUERY_PARTS_MAX * sizeof(phrase->parts[0]));
+    parser->excluded = excluded;
+    analyze(parser, text, phrase);
+    if (phrase->parts_len > 0) { /* a phrase of particles alone says nothing */
+        phrase->parts[0].offset = 0;
+        query->groups[query->groups_len++] = (struct query_group){excluded, phrase, 1};
     }
 }
 
-/* Index of a wire string; -2: none. */
+/* Index of a wire string; -1: none. */
 static int enum_value(const struct mirai_enum *enumeration, struct mirai_str value)
 {
     for (int i = 0; enumeration->values[i] != NULL; i++) {
@@ -151,7 +188,7 @@ static int enum_value(const struct mirai_enum *enumeration, struct mirai_str val
             return i;
         }
     }
-    return -2;
+    return -1;
 }
 
 static bool take_filter(struct query *query, struct mirai_str chunk)
@@ -162,14 +199,20 @@ static bool take_filter(struct query *query, struct mirai_str chunk)
     }
     struct mirai_str key = {chunk.data, (size_t)(colon - chunk.data)};
     struct mirai_str value = {colon + 1, chunk.len - key.len - 1};
-    if (mirai_str_eq(key, MIRAI_STR("tag")) && query->tags_len < QUERY_TAGS_MAX) {
-        query->tags[query->tags_len++] = value;
+    struct query_filter filter = {.set = (unsigned)query->filters_len, .text = value};
+    if (mirai_str_eq(key, MIRAI_STR("tag"))) {
+        filter.kind = QUERY_FILTER_TAG;
     } else if (mirai_str_eq(key, MIRAI_STR("type"))) {
-        query->type = enum_value(&mirai_enum_itsm_type, value);
+        filter.kind = QUERY_FILTER_TYPE;
+        filter.value = enum_value(&mirai_enum_itsm_type, value);
     } else if (mirai_str_eq(key, MIRAI_STR("status"))) {
-        query->status = enum_value(&mirai_enum_article_status, value);
+        filter.kind = QUERY_FILTER_STATUS;
+        filter.value = enum_value(&mirai_enum_article_status, value);
     } else {
         return false;
+    }
+    if (query->filters_len < QUERY_FILTERS_MAX) {
+        query->filters[query->filters_len++] = filter;
     }
     return true;
 }
@@ -227,7 +270,11 @@ static struct mirai_str cut_chars(struct mirai_str text, size_t chars)
 void query_parse(struct analyzer *analyzer, struct mirai_str text, struct mirai_arena *arena,
                  struct query *query)
 {
-    *query = (struct query){.type = -1, .status = -1};
+    *query =
+        (struct query){.terms = mirai_arena_alloc(arena, 2 * QUERY_TERMS_MAX * sizeof(query->terms[0])),
+                       .groups = mirai_arena_alloc(arena, QUERY_GROUPS_MAX * sizeof(query->groups[0])),
+                       .filters = mirai_arena_alloc(arena, QUERY_FILTERS_MAX * sizeof(query->filters[0])),
+                       .marks = mirai_arena_alloc(arena, QUERY_MARKS_MAX * sizeof(query->marks[0]))};
     struct parser parser = {.analyzer = analyzer, .arena = arena, .query = query};
     struct normalized normal = {0};
     struct mirai_buf straight = {0};

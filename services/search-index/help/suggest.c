@@ -1,4 +1,4 @@
-#include "services/search-index/query.h"
+#include "services/search-index/query/query.h"
 
 #include <stdlib.h>
 
