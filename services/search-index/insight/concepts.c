@@ -72,10 +72,11 @@ static const struct {
     {CONCEPT_TEST, HEADED, "確認|事後確認|結果|checks|check|result|results|validation"},
     {CONCEPT_RISK, SAID, "リスク|危険|懸念|risk*"},
     {CONCEPT_VERSION, SAID,
-     "バージョン|更新番号|ビルド番号|リリース番号|version*|build number|release number"},
+     "バージョン|月度|月例|更新番号|ビルド番号|リリース番号|version*|build number|release number"},
     {CONCEPT_VERSION, HEADED, "版|版数|ビルド|build|release"},
     {CONCEPT_CONTENTS, SAID,
-     "新機能|変更点|変更内容|改善|不具合の修正|不具合修正|修正内容|追加機能|リリース内容|リリースノート|what "
+     "新機能|更新プログラム|月例更新|月例パッチ|変更点|変更内容|改善|不具合の修正|不具合修正|修正内容|"
+     "追加機能|リリース内容|リリースノート|what "
      "is new|what's new|new features|bug fixes|improvements|release notes|changes in"},
     {CONCEPT_CONTENTS, HEADED, "内容|変更|修正|機能|構成|changes|features|fixes|contents|what changes*"},
     {CONCEPT_KNOWN_ISSUE, SAID,

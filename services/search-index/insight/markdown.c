@@ -235,7 +235,7 @@ static void add_row(struct reading *reading, struct mirai_str line)
         if (i == line.len && cell.len == 0) {
             break;
         }
-        if (out->len > reading->block.start) {
+        if (cell.len > 0 && out->len > reading->block.start) {
             mirai_buf_append_str(out, MIRAI_STR(MARKDOWN_CELL));
         }
         append_inline(out, cell);
@@ -329,9 +329,13 @@ void markdown_read(struct markdown *out, struct mirai_str source)
 
 size_t markdown_label(struct mirai_str text, enum markdown_kind kind)
 {
-    static const char *const marks[] = {MARKDOWN_CELL, ": ", "："};
-    size_t max = text.len < LABEL_MAX ? text.len : LABEL_MAX;
-    for (size_t i = kind == MARKDOWN_ROW ? 0 : 1; i < sizeof(marks) / sizeof(marks[0]); i++) {
+    static const char *const marks[] = {": ", "："};
+    if (kind == MARKDOWN_ROW) {
+        const char *cell = memmem(text.data, text.len, MARKDOWN_CELL, strlen(MARKDOWN_CELL));
+        return cell != NULL ? (size_t)(cell - text.data) + strlen(MARKDOWN_CELL) : text.len;
+    }
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+        size_t max = text.len < LABEL_MAX ? text.len : LABEL_MAX;
         const char *mark = memmem(text.data, max, marks[i], strlen(marks[i]));
         if (mark != NULL) {
             return (size_t)(mark - text.data) + strlen(marks[i]);

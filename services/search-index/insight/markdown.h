@@ -37,7 +37,7 @@ struct markdown {
 void markdown_read(struct markdown *out, struct mirai_str source);
 void markdown_free(struct markdown *markdown);
 
-/* Bytes of a label in front of what a block tells, with its mark: the first cell of a row, "影響: "; 0: none. */
+/* Bytes of a label in front of what a block tells, with its mark: the first cell of a row (all of it when the others are empty), "影響: "; 0: none. */
 size_t markdown_label(struct mirai_str text, enum markdown_kind kind);
 
 static inline struct mirai_str markdown_text(const struct markdown *markdown, size_t block)

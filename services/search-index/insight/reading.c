@@ -42,12 +42,13 @@ static size_t digits_at(struct mirai_str s, size_t at)
     return n;
 }
 
-/* The concepts that the number at `at` stands for: 09:30, 2026-04-01, 2026年, v2.3, 2.4.1. */
+/* The concepts that the number at `at` stands for: 09:30, 2026-04-01, 2026年, v2.3, 2.4.1, KB5034441. */
 static uint32_t number_concepts(struct mirai_str s, size_t at, size_t *end)
 {
     uint32_t found = 0;
     size_t n = digits_at(s, at);
     bool marked = at > 0 && s.data[at - 1] == 'v';
+    bool update = n >= 6 && at >= 2 && memcmp(s.data + at - 2, "kb", 2) == 0;
     bool year =
         n == 4 && at + 4 < s.len && (s.data[at + 4] == '-' || s.data[at + 4] == '/' || s.data[at + 4] == '.');
     year = year || (n == 4 && s.len - at >= 7 && memcmp(s.data + at + 4, "年", 3) == 0);
@@ -62,7 +63,9 @@ static uint32_t number_concepts(struct mirai_str s, size_t at, size_t *end)
         stop += 1 + digits_at(s, stop + 1);
         parts++;
     }
-    bool version = !year && (parts == 3 || (marked && parts >= 2 && parts <= 4)); /* four parts: an address */
+    bool version =
+        update ||
+        (!year && (parts == 3 || (marked && parts >= 2 && parts <= 4))); /* four parts: an address */
     *end = stop;
     return found | (version ? CONCEPT_BIT(VERSION) : 0);
 }

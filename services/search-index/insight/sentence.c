@@ -37,12 +37,19 @@ static bool is_abbreviation(struct mirai_str s, size_t dot)
            (dot >= 2 && s.data[dot - 2] == ' ' && s.data[dot - 1] >= 'A' && s.data[dot - 1] <= 'Z');
 }
 
-/* "." or "!" or "?" before a space: not in version numbers, names of files and hosts. */
+/* "." or "!" or "?" before a space, also behind a closing quotation: not in version numbers, names of files and
+ * hosts. */
 static bool latin_stop(struct mirai_str s, size_t at)
 {
     char c = s.data[at];
-    bool end = at + 1 == s.len || s.data[at + 1] == ' ' || s.data[at + 1] == '"' || s.data[at + 1] == ')';
-    return (c == '!' || c == '?' || (c == '.' && !is_abbreviation(s, at))) && end;
+    size_t next = at + 1;
+    bool closed = next < s.len && (s.data[next] == '"' || s.data[next] == ')');
+    next += closed;
+    bool end = next >= s.len || s.data[next] == ' ';
+    if (closed && end && next + 1 < s.len && (s.data[next + 1] < 'A' || s.data[next + 1] > 'Z')) {
+        return false; /* a name was quoted */
+    }
+    return end && (c == '!' || c == '?' || (c == '.' && !is_abbreviation(s, at)));
 }
 
 size_t sentence_length(struct mirai_str text)
@@ -56,7 +63,7 @@ size_t sentence_length(struct mirai_str text)
                 quoted = 0;
             }
         }
-        if (quoted != 0 && at - quoted > QUOTE_MAX) {
+        if (quoted != 0 && at > quoted + QUOTE_MAX) {
             quoted = 0;
         }
         size_t stop = quoted == 0 ? full_stop(text, at) : 0;
