@@ -330,7 +330,7 @@ static struct mirai_str beginning(const struct reading *reading, struct mirai_ar
         enum markdown_kind kind = reading->markdown.blocks[i].kind;
         if (kind == MARKDOWN_PARAGRAPH || kind == MARKDOWN_ITEM) {
             struct mirai_str text = markdown_text(&reading->markdown, i);
-            struct mirai_str cut = mirai_utf8_prefix(text, SUMMARY_CHARS * 2);
+            struct mirai_str cut = mirai_utf8_prefix(text, SUMMARY_CHARS * UINT64_C(2));
             return cut.len < text.len ? mirai_arena_printf(arena, "%.*s…", MIRAI_STR_ARG(cut))
                                       : mirai_arena_copy(arena, cut);
         }
