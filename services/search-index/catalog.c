@@ -1,55 +1,74 @@
 #include "services/search-index/catalog.h"
 
 #include "proto/enums.h"
-#include "services/search-index/analyzer/normalize.h"
+#include "services/search-index/names.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-struct tag {
-    char *name;
-    size_t name_len;
-    char *key; /* normalised name */
-    size_t key_len;
+#define CHUNK        4096
+#define CHUNKS       (CATALOG_SLOTS_MAX / CHUNK)
+#define OWNERS_MAX   (1u << 20)
+#define OWNERS_CHUNK 256
+#define ID_REMOVED   UINT32_MAX
+#define ID_LEN_FIRST 1024
+
+/* Slots come in chunks that never move. */
+struct chunk {
+    _Atomic(struct catalog_entry *) entries[CHUNK];
+    _Atomic(uint64_t) uses[CHUNK];    /* views, clicks << 32 */
+    _Atomic(uint64_t) ratings[CHUNK]; /* number, bits of the mean << 32 */
+};
+
+struct owner {
+    int64_t id;
+    _Atomic(uint32_t) name;
+};
+
+/* From ids to numbers; open addressing. An id is not kept here but asked of what has the number, which may be
+ * gone. Replaced as a whole when it grows. */
+struct id_table {
+    size_t len;
+    size_t used; /* the writer's: cells that are not 0 */
+    _Atomic(uint32_t) cells[];
 };
 
 struct catalog {
-    pthread_rwlock_t lock;
-    struct catalog_entry *entries; /* by document number; 0 is never used */
-    uint32_t limit;
-    uint32_t cap;
-    size_t count;
-    uint32_t *free_docs; /* stack */
+    struct epoch *epoch;
+    _Atomic(struct chunk *) chunks[CHUNKS];
+    _Atomic(uint32_t) limit;
+    _Atomic(size_t) articles;
+    _Atomic(size_t) units;
+    _Atomic(struct id_table *) slots; /* of articles */
+    _Atomic(struct id_table *) owners_by_id;
+    _Atomic(struct owner *) owners[OWNERS_MAX / OWNERS_CHUNK];
+    _Atomic(uint32_t) owners_len;
+    struct names *tags;
+    struct names *owner_names;
+    /* the writer's */
+    uint32_t *free_slots; /* stack */
     size_t free_len;
     size_t free_cap;
-    uint32_t *by_id; /* open addressing: article id -> document number; UINT32_MAX: removed */
-    size_t by_id_len;
-    size_t by_id_used;
-    uint32_t next_doc; /* the writer's: above limit while its transaction is open */
-    struct tag *tags;
-    uint32_t tags_len;
-    uint32_t tags_cap;
-    uint32_t *by_key; /* open addressing: hash of a tag's key -> number + 1 */
-    size_t by_key_len;
+    uint32_t next_slot;
 };
 
-#define BY_ID_REMOVED UINT32_MAX
+static struct id_table *id_table_new(size_t len)
+{
+    struct id_table *table = mirai_alloc(sizeof(*table) + len * sizeof(table->cells[0]));
+    table->len = len;
+    return table;
+}
 
 struct catalog *catalog_new(void)
 {
     struct catalog *catalog = mirai_alloc(sizeof(*catalog));
-    pthread_rwlockattr_t attributes;
-    pthread_rwlockattr_init(&attributes);
-    /* a writer that waits goes first: searches in an endless row must not keep changes out */
-    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&catalog->lock, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-    catalog->limit = 1;
-    catalog->next_doc = 1;
-    catalog->by_key_len = 256;
-    catalog->by_key = mirai_alloc(catalog->by_key_len * sizeof(catalog->by_key[0]));
-    catalog->by_id_len = 1024;
-    catalog->by_id = mirai_alloc(catalog->by_id_len * sizeof(catalog->by_id[0]));
+    catalog->epoch = epoch_new();
+    catalog->tags = names_new(catalog->epoch);
+    catalog->owner_names = names_new(catalog->epoch);
+    atomic_init(&catalog->slots, id_table_new(ID_LEN_FIRST));
+    atomic_init(&catalog->owners_by_id, id_table_new(ID_LEN_FIRST));
+    atomic_init(&catalog->limit, 1);
+    catalog->next_slot = 1;
     return catalog;
 }
 
@@ -58,35 +77,48 @@ void catalog_free(struct catalog *catalog)
     if (catalog == NULL) {
         return;
     }
-    for (uint32_t doc = 1; doc < catalog->limit; doc++) {
-        free(catalog->entries[doc].tags);
+    for (size_t i = 0; i < CHUNKS; i++) {
+        struct chunk *chunk = atomic_load(&catalog->chunks[i]);
+        for (size_t j = 0; chunk != NULL && j < CHUNK; j++) {
+            free(atomic_load(&chunk->entries[j]));
+        }
+        free(chunk);
     }
-    for (uint32_t i = 0; i < catalog->tags_len; i++) {
-        free(catalog->tags[i].name);
-        free(catalog->tags[i].key);
+    for (size_t i = 0; i < OWNERS_MAX / OWNERS_CHUNK; i++) {
+        free(atomic_load(&catalog->owners[i]));
     }
-    free(catalog->tags);
-    free(catalog->by_key);
-    free(catalog->by_id);
-    free(catalog->free_docs);
-    free(catalog->entries);
-    pthread_rwlock_destroy(&catalog->lock);
+    names_free(catalog->tags);
+    names_free(catalog->owner_names);
+    free(atomic_load(&catalog->slots));
+    free(atomic_load(&catalog->owners_by_id));
+    free(catalog->free_slots);
+    epoch_free(catalog->epoch);
     free(catalog);
 }
 
-void catalog_read_lock(struct catalog *catalog)
+struct epoch *catalog_epoch(const struct catalog *catalog)
 {
-    pthread_rwlock_rdlock(&catalog->lock);
+    return catalog->epoch;
 }
 
-void catalog_write_lock(struct catalog *catalog)
+/* ------------------------------------------------------------------ numbers of ids */
+
+typedef int64_t (*id_of_fn)(const struct catalog *catalog, uint32_t number);
+
+static int64_t id_of_slot(const struct catalog *catalog, uint32_t slot)
 {
-    pthread_rwlock_wrlock(&catalog->lock);
+    const struct catalog_entry *entry = catalog_get(catalog, slot);
+    return entry != NULL ? entry->id : 0;
 }
 
-void catalog_unlock(struct catalog *catalog)
+static struct owner *owner_at(const struct catalog *catalog, uint32_t number)
 {
-    pthread_rwlock_unlock(&catalog->lock);
+    return &atomic_load(&catalog->owners[(number - 1) / OWNERS_CHUNK])[(number - 1) % OWNERS_CHUNK];
+}
+
+static int64_t id_of_owner(const struct catalog *catalog, uint32_t number)
+{
+    return owner_at(catalog, number)->id;
 }
 
 /* Finalizer of MurmurHash3: spreads consecutive ids. */
@@ -99,189 +131,293 @@ static size_t id_hash(int64_t id)
     return (size_t)h;
 }
 
-/* The slot of `id`, or the empty slot where the search for it ended. */
-static uint32_t *id_slot(const struct catalog *catalog, int64_t id)
+/* The cell of `id`, or the empty one where the search for it ended. */
+static _Atomic(uint32_t) *id_cell(const struct catalog *catalog, struct id_table *table, int64_t id,
+                                  id_of_fn id_of)
 {
-    size_t at = id_hash(id) & (catalog->by_id_len - 1);
-    for (;; at = (at + 1) & (catalog->by_id_len - 1)) {
-        uint32_t doc = catalog->by_id[at];
-        if (doc == 0 || (doc != BY_ID_REMOVED && catalog->entries[doc].id == id)) {
-            return &catalog->by_id[at];
+    for (size_t at = id_hash(id) & (table->len - 1);; at = (at + 1) & (table->len - 1)) {
+        uint32_t number = atomic_load(&table->cells[at]);
+        if (number == 0 || (number != ID_REMOVED && id_of(catalog, number) == id)) {
+            return &table->cells[at];
         }
     }
 }
 
-static void id_insert(struct catalog *catalog, int64_t id, uint32_t doc)
+static void id_insert(struct catalog *catalog, _Atomic(struct id_table *) *map, int64_t id, uint32_t number,
+                      id_of_fn id_of)
 {
-    if ((catalog->by_id_used + 1) * 2 > catalog->by_id_len) {
-        uint32_t *old = catalog->by_id;
-        size_t old_len = catalog->by_id_len;
-        while (catalog->count * 4 > catalog->by_id_len) {
-            catalog->by_id_len *= 2;
+    struct id_table *table = atomic_load(map);
+    if ((table->used + 1) * 2 > table->len) {
+        size_t live = 0;
+        for (size_t i = 0; i < table->len; i++) {
+            uint32_t other = atomic_load(&table->cells[i]);
+            live += other != 0 && other != ID_REMOVED;
         }
-        catalog->by_id = mirai_alloc(catalog->by_id_len * sizeof(catalog->by_id[0]));
-        catalog->by_id_used = 0;
-        for (size_t i = 0; i < old_len; i++) {
-            if (old[i] != 0 && old[i] != BY_ID_REMOVED) {
-                *id_slot(catalog, catalog->entries[old[i]].id) = old[i];
-                catalog->by_id_used++;
+        struct id_table *larger = id_table_new(live * 4 > table->len ? table->len * 2 : table->len);
+        for (size_t i = 0; i < table->len; i++) {
+            uint32_t other = atomic_load(&table->cells[i]);
+            if (other != 0 && other != ID_REMOVED) {
+                atomic_store(id_cell(catalog, larger, id_of(catalog, other), id_of), other);
+                larger->used++;
             }
         }
-        free(old);
+        atomic_store(map, larger);
+        epoch_retire(catalog->epoch, table, free);
+        table = larger;
     }
-    uint32_t *slot = id_slot(catalog, id);
-    catalog->by_id_used += *slot == 0;
-    *slot = doc;
+    _Atomic(uint32_t) *cell = id_cell(catalog, table, id, id_of);
+    table->used += atomic_load(cell) == 0;
+    atomic_store(cell, number);
 }
 
-/* The slot of a key, or the empty slot where the search for it ended. */
-static uint32_t *key_slot(const struct catalog *catalog, struct mirai_str key)
+uint32_t catalog_slot(const struct catalog *catalog, int64_t id)
 {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < key.len; i++) {
-        hash = (hash ^ (unsigned char)key.data[i]) * 1099511628211u;
+    return id != 0 ? atomic_load(id_cell(catalog, atomic_load(&catalog->slots), id, id_of_slot)) : 0;
+}
+
+uint32_t catalog_find(const struct catalog *catalog, int64_t id)
+{
+    return catalog_slot(catalog, id);
+}
+
+/* ------------------------------------------------------------------ owners */
+
+static uint32_t owner_add(struct catalog *catalog, int64_t id, uint32_t name)
+{
+    uint32_t number = atomic_load(&catalog->owners_len) + 1;
+    if (number > OWNERS_MAX) {
+        return 0;
     }
-    for (size_t at = hash & (catalog->by_key_len - 1);; at = (at + 1) & (catalog->by_key_len - 1)) {
-        uint32_t tag = catalog->by_key[at];
-        if (tag == 0 ||
-            mirai_str_eq((struct mirai_str){catalog->tags[tag - 1].key, catalog->tags[tag - 1].key_len},
-                         key)) {
-            return &catalog->by_key[at];
+    if ((number - 1) % OWNERS_CHUNK == 0) {
+        atomic_store(&catalog->owners[(number - 1) / OWNERS_CHUNK],
+                     mirai_alloc(OWNERS_CHUNK * sizeof(struct owner)));
+    }
+    owner_at(catalog, number)->id = id;
+    atomic_store(&owner_at(catalog, number)->name, name);
+    atomic_store(&catalog->owners_len, number);
+    id_insert(catalog, &catalog->owners_by_id, id, number, id_of_owner);
+    return number;
+}
+
+static void note_owner(struct catalog *catalog, int64_t id, struct mirai_str owner)
+{
+    if (id == 0 || owner.len == 0) {
+        return;
+    }
+    struct id_table *table = atomic_load(&catalog->owners_by_id);
+    uint32_t number = atomic_load(id_cell(catalog, table, id, id_of_owner));
+    if (number != 0) {
+        struct owner *known = owner_at(catalog, number);
+        if (mirai_str_eq(names_get(catalog->owner_names, atomic_load(&known->name)), owner)) {
+            return;
         }
     }
+    uint32_t name = names_add(catalog->owner_names, owner);
+    if (name == NAMES_NONE) {
+        return;
+    }
+    if (number != 0) {
+        atomic_store(&owner_at(catalog, number)->name, name);
+    } else {
+        owner_add(catalog, id, name);
+    }
 }
 
-static uint32_t tag_add(struct catalog *catalog, struct mirai_str name, struct mirai_str key)
+/* There are as many owners as colleagues: looking at each is quick enough for a filter. */
+size_t catalog_owner_find(const struct catalog *catalog, struct mirai_str key, int64_t *ids, size_t max)
 {
-    if (catalog->tags_len == catalog->tags_cap) {
-        catalog->tags_cap = catalog->tags_cap == 0 ? 64 : catalog->tags_cap * 2;
-        catalog->tags = mirai_realloc(catalog->tags, catalog->tags_cap * sizeof(catalog->tags[0]));
-    }
-    catalog->tags[catalog->tags_len] =
-        (struct tag){mirai_str_dup(name), name.len, mirai_str_dup(key), key.len};
-    if ((size_t)catalog->tags_len * 2 >= catalog->by_key_len) {
-        free(catalog->by_key);
-        catalog->by_key_len *= 2;
-        catalog->by_key = mirai_alloc(catalog->by_key_len * sizeof(catalog->by_key[0]));
-        for (uint32_t i = 0; i < catalog->tags_len; i++) {
-            *key_slot(catalog, (struct mirai_str){catalog->tags[i].key, catalog->tags[i].key_len}) = i + 1;
+    uint32_t name = names_find(catalog->owner_names, key);
+    uint32_t count = name != NAMES_NONE ? atomic_load(&catalog->owners_len) : 0;
+    size_t len = 0;
+    for (uint32_t number = 1; number <= count && len < max; number++) {
+        const struct owner *owner = owner_at(catalog, number);
+        if (atomic_load(&owner->name) == name) {
+            ids[len++] = owner->id;
         }
     }
-    *key_slot(catalog, key) = catalog->tags_len + 1;
-    return catalog->tags_len++;
+    return len;
 }
 
-/* Names that differ in case or width only are one tag. */
-static uint32_t tag_number(struct catalog *catalog, struct mirai_str name)
+struct mirai_str catalog_owner_name(const struct catalog *catalog, int64_t id)
 {
-    struct normalized key = {0};
-    normalize(&key, name, false);
-    struct mirai_str normal = mirai_buf_str(&key.text);
-    uint32_t slot = *key_slot(catalog, normal);
-    uint32_t tag = slot != 0 ? slot - 1 : tag_add(catalog, name, normal);
-    normalized_free(&key);
-    return tag;
+    struct id_table *table = atomic_load(&catalog->owners_by_id);
+    uint32_t number = id != 0 ? atomic_load(id_cell(catalog, table, id, id_of_owner)) : 0;
+    return number != 0 ? names_get(catalog->owner_names, atomic_load(&owner_at(catalog, number)->name))
+                       : (struct mirai_str){0};
 }
 
-static void reserve_doc(struct catalog *catalog, uint32_t doc)
+/* ------------------------------------------------------------------ entries */
+
+static struct chunk *chunk_of(const struct catalog *catalog, uint32_t slot)
 {
-    if (doc >= catalog->cap) {
-        uint32_t cap = doc < 512 ? 1024 : doc * 2;
-        catalog->entries = mirai_realloc(catalog->entries, cap * sizeof(catalog->entries[0]));
-        memset(catalog->entries + catalog->cap, 0, (cap - catalog->cap) * sizeof(catalog->entries[0]));
-        catalog->cap = cap;
-    }
-    if (doc >= catalog->limit) {
-        catalog->limit = doc + 1;
-        catalog->next_doc = catalog->next_doc > doc ? catalog->next_doc : doc + 1;
-    }
+    return slot < CATALOG_SLOTS_MAX ? atomic_load(&catalog->chunks[slot / CHUNK]) : NULL;
 }
 
-static void push_free(struct catalog *catalog, uint32_t doc)
+const struct catalog_entry *catalog_get(const struct catalog *catalog, uint32_t slot)
+{
+    const struct chunk *chunk = chunk_of(catalog, slot);
+    return chunk != NULL ? atomic_load(&chunk->entries[slot % CHUNK]) : NULL;
+}
+
+const struct catalog_entry *catalog_article(const struct catalog *catalog, const struct catalog_entry *entry)
+{
+    return entry->parent == 0 ? entry : catalog_get(catalog, entry->parent);
+}
+
+static void push_free(struct catalog *catalog, uint32_t slot)
 {
     if (catalog->free_len == catalog->free_cap) {
         catalog->free_cap = catalog->free_cap == 0 ? 64 : catalog->free_cap * 2;
-        catalog->free_docs =
-            mirai_realloc(catalog->free_docs, catalog->free_cap * sizeof(catalog->free_docs[0]));
+        catalog->free_slots =
+            mirai_realloc(catalog->free_slots, catalog->free_cap * sizeof(catalog->free_slots[0]));
     }
-    catalog->free_docs[catalog->free_len++] = doc;
+    catalog->free_slots[catalog->free_len++] = slot;
 }
 
-void catalog_put(struct catalog *catalog, uint32_t doc, const struct catalog_entry *entry,
-                 const struct mirai_str *tags, size_t tags_len)
+static struct chunk *reserve_slot(struct catalog *catalog, uint32_t slot)
 {
-    uint32_t before = catalog->limit;
-    reserve_doc(catalog, doc);
-    for (uint32_t gap = before; gap < doc; gap++) {
-        push_free(catalog, gap);
+    struct chunk *chunk = chunk_of(catalog, slot);
+    if (chunk == NULL) {
+        chunk = mirai_alloc(sizeof(*chunk));
+        atomic_store(&catalog->chunks[slot / CHUNK], chunk);
     }
-    struct catalog_entry *to = &catalog->entries[doc];
-    bool known = to->id == entry->id;
-    free(to->tags);
-    *to = *entry;
-    to->tags_len = (uint8_t)(tags_len > 50 ? 50 : tags_len);
-    to->tags = to->tags_len > 0 ? mirai_alloc(to->tags_len * sizeof(to->tags[0])) : NULL;
-    for (size_t i = 0; i < to->tags_len; i++) {
-        to->tags[i] = tag_number(catalog, tags[i]);
+    for (; catalog->next_slot < slot; catalog->next_slot++) {
+        push_free(catalog, catalog->next_slot);
     }
-    if (!known) {
-        catalog->count++;
-        id_insert(catalog, entry->id, doc);
+    catalog->next_slot = catalog->next_slot > slot ? catalog->next_slot : slot + 1;
+    if (slot >= atomic_load(&catalog->limit)) {
+        atomic_store(&catalog->limit, slot + 1);
     }
+    return chunk;
 }
 
-void catalog_remove(struct catalog *catalog, uint32_t doc)
+static struct catalog_entry *make_entry(struct catalog *catalog, const struct catalog_entry *from,
+                                        const struct mirai_str *tags, size_t tags_len)
 {
-    struct catalog_entry *entry = &catalog->entries[doc];
-    *id_slot(catalog, entry->id) = BY_ID_REMOVED;
-    free(entry->tags);
-    *entry = (struct catalog_entry){0};
-    catalog->count--;
-    push_free(catalog, doc);
+    size_t most = tags_len > CATALOG_TAGS_MAX ? CATALOG_TAGS_MAX : tags_len;
+    struct catalog_entry *entry = mirai_alloc(sizeof(*entry) + most * sizeof(entry->tags[0]));
+    memcpy(entry, from, sizeof(*entry));
+    entry->tags_len = 0;
+    for (size_t i = 0; i < most; i++) {
+        uint32_t tag = names_add(catalog->tags, tags[i]);
+        if (tag != NAMES_NONE) {
+            entry->tags[entry->tags_len++] = tag;
+        }
+    }
+    return entry;
 }
 
-uint32_t catalog_doc(const struct catalog *catalog, int64_t id)
+void catalog_put(struct catalog *catalog, uint32_t slot, const struct catalog_entry *entry,
+                 const struct mirai_str *tags, size_t tags_len, struct mirai_str owner)
 {
-    return *id_slot(catalog, id);
+    struct chunk *chunk = reserve_slot(catalog, slot);
+    struct catalog_entry *made = make_entry(catalog, entry, tags, tags_len);
+    note_owner(catalog, entry->owner_id, owner);
+    struct catalog_entry *old = atomic_exchange(&chunk->entries[slot % CHUNK], made);
+    if (old == NULL) {
+        atomic_fetch_add(&catalog->units, 1);
+        if (made->parent == 0) {
+            atomic_store(&chunk->uses[slot % CHUNK], 0);
+            atomic_store(&chunk->ratings[slot % CHUNK], 0);
+            atomic_fetch_add(&catalog->articles, 1);
+            id_insert(catalog, &catalog->slots, made->id, slot, id_of_slot);
+        }
+    }
+    epoch_retire(catalog->epoch, old, free);
 }
 
-uint32_t catalog_free_doc(struct catalog *catalog)
+void catalog_remove(struct catalog *catalog, uint32_t slot)
 {
-    return catalog->free_len > 0 ? catalog->free_docs[--catalog->free_len] : catalog->next_doc++;
+    struct chunk *chunk = chunk_of(catalog, slot);
+    struct catalog_entry *old = chunk != NULL ? atomic_load(&chunk->entries[slot % CHUNK]) : NULL;
+    if (old == NULL) {
+        return;
+    }
+    if (old->parent == 0) {
+        atomic_store(id_cell(catalog, atomic_load(&catalog->slots), old->id, id_of_slot), ID_REMOVED);
+        atomic_fetch_sub(&catalog->articles, 1);
+    }
+    atomic_fetch_sub(&catalog->units, 1);
+    atomic_store(&chunk->entries[slot % CHUNK], NULL);
+    push_free(catalog, slot);
+    epoch_retire(catalog->epoch, old, free);
+}
+
+uint32_t catalog_take_slot(struct catalog *catalog)
+{
+    if (catalog->free_len > 0) {
+        return catalog->free_slots[--catalog->free_len];
+    }
+    return catalog->next_slot < CATALOG_SLOTS_MAX ? catalog->next_slot++ : 0;
+}
+
+void catalog_untake_slot(struct catalog *catalog, uint32_t slot)
+{
+    push_free(catalog, slot);
 }
 
 uint32_t catalog_limit(const struct catalog *catalog)
 {
-    return catalog->limit;
-}
-
-const struct catalog_entry *catalog_get(const struct catalog *catalog, uint32_t doc)
-{
-    return doc < catalog->limit && catalog->entries != NULL && catalog->entries[doc].id != 0
-               ? &catalog->entries[doc]
-               : NULL;
+    return atomic_load(&catalog->limit);
 }
 
 size_t catalog_count(const struct catalog *catalog)
 {
-    return catalog->count;
+    return atomic_load(&catalog->articles);
+}
+
+size_t catalog_units(const struct catalog *catalog)
+{
+    return atomic_load(&catalog->units);
+}
+
+/* ------------------------------------------------------------------ signals and tags */
+
+void catalog_set_signals(struct catalog *catalog, int64_t id, const struct catalog_signals *signals)
+{
+    uint32_t slot = catalog_slot(catalog, id);
+    uint32_t bits;
+    if (slot == 0) {
+        return;
+    }
+    struct chunk *chunk = chunk_of(catalog, slot);
+    memcpy(&bits, &signals->rating, sizeof(bits));
+    atomic_store(&chunk->uses[slot % CHUNK], signals->views | (uint64_t)signals->clicks << 32);
+    atomic_store(&chunk->ratings[slot % CHUNK], signals->ratings | (uint64_t)bits << 32);
+}
+
+struct catalog_signals catalog_signals(const struct catalog *catalog, uint32_t slot)
+{
+    struct catalog_signals signals = {0};
+    const struct chunk *chunk = chunk_of(catalog, slot);
+    if (chunk != NULL) {
+        uint64_t uses = atomic_load(&chunk->uses[slot % CHUNK]);
+        uint64_t ratings = atomic_load(&chunk->ratings[slot % CHUNK]);
+        uint32_t bits = (uint32_t)(ratings >> 32);
+        signals.views = (uint32_t)uses;
+        signals.clicks = (uint32_t)(uses >> 32);
+        signals.ratings = (uint32_t)ratings;
+        memcpy(&signals.rating, &bits, sizeof(bits));
+    }
+    return signals;
 }
 
 uint32_t catalog_tag_limit(const struct catalog *catalog)
 {
-    return catalog->tags_len;
+    return names_count(catalog->tags);
 }
 
 struct mirai_str catalog_tag_name(const struct catalog *catalog, uint32_t tag)
 {
-    return (struct mirai_str){catalog->tags[tag].name, catalog->tags[tag].name_len};
+    return names_get(catalog->tags, tag);
 }
 
 uint32_t catalog_tag_find(const struct catalog *catalog, struct mirai_str key)
 {
-    uint32_t slot = *key_slot(catalog, key);
-    return slot != 0 ? slot - 1 : UINT32_MAX;
+    return names_find(catalog->tags, key);
 }
+
+/* ------------------------------------------------------------------ visibility */
 
 static bool contains(const int64_t *sorted, size_t len, int64_t value)
 {

@@ -109,7 +109,8 @@ static void apply_changes(struct follower *follower, struct index *index, struct
         for (size_t i = 0; i < page->items.count; i++) {
             if (items[i].kind == MIRAI_CHANGE_ARTICLE || items[i].kind == MIRAI_CHANGE_ARTICLE_GONE) {
                 bool text = mirai_has(change, &items[i], article);
-                changes[count++] = (struct index_change){items[i].id, text ? &items[i].article : NULL};
+                changes[count++] =
+                    (struct index_change){.id = items[i].id, .article = text ? &items[i].article : NULL};
             }
         }
         struct index_position position = {.seq = items[page->items.count - 1].seq};
@@ -170,7 +171,7 @@ static void write_export(struct follower *follower)
         follower->reset = strcmp(position.epoch, follower->built.epoch) != 0;
         follower->count = page.items.count;
         for (size_t i = 0; i < page.items.count; i++) {
-            changes[i] = (struct index_change){articles[i].id, &articles[i]};
+            changes[i] = (struct index_change){.id = articles[i].id, .article = &articles[i]};
             follower->last_id = articles[i].id;
         }
         follower->err = index_apply(follower->building, changes, page.items.count, &follower->built);

@@ -26,16 +26,6 @@ struct generations {
     unsigned number; /* highest given */
 };
 
-static void remove_files(const char *path)
-{
-    static const char *const endings[] = {"", "-wal", "-shm", "-journal"};
-    char name[PATH_MAX];
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        snprintf(name, sizeof(name), "%s%s", path, endings[i]);
-        unlink(name);
-    }
-}
-
 static void number_path(const struct generations *generations, unsigned number, const char *ending,
                         char path[PATH_MAX])
 {
@@ -69,7 +59,7 @@ void generation_release(struct generation *generation)
     bool retired = generation_retired(generation);
     index_close(generation->index);
     if (retired) {
-        remove_files(path);
+        index_remove(path);
     }
     free(path);
     free(generation);
@@ -88,7 +78,7 @@ int generations_build(struct generations *generations, struct index **building)
 {
     char path[PATH_MAX];
     number_path(generations, generations->number + 1, ".tmp", path);
-    remove_files(path);
+    index_remove(path);
     return index_create(path, generations->model, building);
 }
 
@@ -97,7 +87,7 @@ void generations_abandon(struct index *building)
     if (building != NULL) {
         char *path = mirai_str_dup(mirai_str(index_path(building)));
         index_close(building);
-        remove_files(path);
+        index_remove(path);
         free(path);
     }
 }
@@ -106,7 +96,7 @@ int generations_swap(struct generations *generations, struct index *building)
 {
     char path[PATH_MAX];
     number_path(generations, ++generations->number, "", path);
-    remove_files(path);
+    index_remove(path);
     int err = index_publish(building, path);
     if (err != 0) {
         generations_abandon(building);

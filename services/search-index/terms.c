@@ -369,29 +369,3 @@ void terms_encode(struct terms *terms, struct mirai_buf *out)
         append_positions(out, terms->sorted, count);
     }
 }
-
-void terms_encode_lines(struct terms *terms, struct mirai_buf *out)
-{
-    struct mirai_buf encoded = {0};
-    struct mirai_buf lines[TERMS_LEVELS + 1] = {{0}};
-    unsigned top = 0;
-    terms_encode(terms, &encoded);
-    const uint8_t *p = (const uint8_t *)encoded.data;
-    const uint8_t *end = encoded.len != 0 ? p + encoded.len : p;
-    while (p != end) {
-        uint32_t len = 0;
-        p = varint_read(p, end, &len);
-        unsigned level = p[len];
-        mirai_buf_append(&lines[level], p, len);
-        mirai_buf_append_char(&lines[level], ' ');
-        top = level > top ? level : top;
-        p = varint_read(p + len + 1, end, &len);
-        p += len;
-    }
-    for (unsigned level = 1; level <= top; level++) {
-        mirai_buf_append_str(out, mirai_buf_str(&lines[level]));
-        mirai_buf_append_char(out, '\n');
-        mirai_buf_free(&lines[level]);
-    }
-    mirai_buf_free(&encoded);
-}

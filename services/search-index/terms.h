@@ -49,9 +49,6 @@ void terms_add_markdown(struct terms *terms, struct mirai_str markdown);
  * same document always gives the same bytes. */
 void terms_encode(struct terms *terms, struct mirai_buf *out);
 
-/* The same for the tokenizer of postings.h: line n (from 1) has the terms of level n, separated by spaces. */
-void terms_encode_lines(struct terms *terms, struct mirai_buf *out);
-
 /* Append a token as the index knows it. */
 void terms_append_key(struct mirai_buf *out, const struct analyzer_token *token);
 

@@ -60,15 +60,12 @@ static struct mirai_str copy_column(sqlite3_stmt *statement, int at, struct mira
     return mirai_arena_copy(arena, (struct mirai_str){data, (size_t)sqlite3_column_bytes(statement, at)});
 }
 
-static struct mirai_str title_of(struct index_reader *reader, uint32_t doc, struct mirai_arena *arena)
+static struct mirai_str title_of(struct index_reader *reader, uint32_t slot, uint32_t version,
+                                 struct mirai_arena *arena)
 {
-    struct mirai_str title = {0};
-    sqlite3_bind_int64(reader->text, 1, doc);
-    if (sqlite3_step(reader->text) == SQLITE_ROW) {
-        title = copy_column(reader->text, 1, arena);
-    }
-    sqlite3_reset(reader->text);
-    return title;
+    struct index_text text;
+    return index_text(reader, slot, version, &text) == 0 ? mirai_arena_copy(arena, text.title)
+                                                         : (struct mirai_str){0};
 }
 
 static int collect(struct index_reader *reader, struct mirai_str prefix,
@@ -99,8 +96,8 @@ static int collect(struct index_reader *reader, struct mirai_str prefix,
         if (proposals->len == proposals->max && proposals->list[proposals->len - 1].rank <= one.rank) {
             continue; /* too late to matter; its text need not be read */
         }
-        one.text =
-            one.kind == INDEX_SUGGEST_TAG ? copy_column(statement, 3, arena) : title_of(reader, doc, arena);
+        one.text = one.kind == INDEX_SUGGEST_TAG ? copy_column(statement, 3, arena)
+                                                 : title_of(reader, doc, entry->version, arena);
         if (one.text.len != 0 && !is_known(proposals, &one)) {
             insert(proposals, &one);
         }
@@ -143,9 +140,9 @@ int query_suggest(struct index_reader *reader, const struct mirai_suggest_query 
     prefix = mirai_utf8_prefix(prefix, INDEX_SUGGEST_KEY_MAX);
     int err = 0;
     if (prefix.len > 0) {
-        catalog_read_lock(index_catalog(reader->index));
+        index_view_enter(reader);
         err = collect(reader, prefix, principal, arena, &proposals);
-        catalog_unlock(index_catalog(reader->index));
+        index_view_leave(reader);
     }
     fill(&proposals, arena, result);
     normalized_free(&typed);

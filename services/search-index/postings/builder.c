@@ -223,7 +223,7 @@ int segment_builder_add(struct segment_builder *builder, struct segment_doc doc,
     }
     while (p != end) {
         uint32_t key_len;
-        uint32_t len = 0;
+        uint32_t len;
         p = varint_read(p, end, &key_len);
         if (p == NULL || key_len == 0 || key_len > SEGMENT_KEY_MAX || (size_t)(end - p) <= key_len) {
             return MIRAI_E_INVALID;
@@ -284,7 +284,7 @@ static void write_entry(struct segment_builder *builder, struct segment_writer *
     uint32_t doc = 0;
     segment_writer_term(writer, (struct mirai_str){builder->keys.data + entry->key, entry->key_len});
     while (p != NULL && p < end) { /* our own bytes: never NULL */
-        uint32_t distance;
+        uint32_t distance = 0;
         uint32_t len = 0;
         p = varint_read(p, end, &distance);
         uint8_t level = *p++;

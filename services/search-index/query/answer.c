@@ -5,12 +5,6 @@
 
 #define FACET_TAG_MAX 20
 
-static struct mirai_str text_column(sqlite3_stmt *statement, int at)
-{
-    const char *data = (const char *)sqlite3_column_text(statement, at);
-    return (struct mirai_str){data, (size_t)sqlite3_column_bytes(statement, at)};
-}
-
 /* "s<bits of the score>.<id>" or "t<time>.<id>", in hexadecimal. */
 static struct mirai_str cursor_encode(const struct candidate *last, bool scored, struct mirai_arena *arena)
 {
@@ -81,26 +75,25 @@ static int fill_hit(struct search *search, const struct candidate *candidate, st
                     struct mirai_search_hit *hit)
 {
     const struct catalog_entry *entry = catalog_get(search->catalog, candidate->doc);
-    sqlite3_stmt *text = search->reader->text;
-    sqlite3_bind_int64(text, 1, candidate->doc);
-    int rc = sqlite3_step(text);
-    if (rc == SQLITE_ROW) {
-        mirai_set(search_hit, hit, slug, mirai_arena_copy(arena, text_column(text, 0)));
-        mirai_set(search_hit, hit, title, mirai_arena_copy(arena, text_column(text, 1)));
-        fill_tags(text_column(text, 3), arena, hit);
-        struct mirai_str body = text_column(text, 4);
-        mirai_set(search_hit, hit, snippet,
-                  snippet_make(&search->query, body.len != 0 ? body : text_column(text, 2), arena));
+    if (entry == NULL) {
+        return MIRAI_E_NOT_FOUND;
     }
-    sqlite3_reset(text);
+    struct index_text text;
+    int err = index_text(search->reader, candidate->doc, entry->version, &text);
+    if (err != 0) {
+        return err;
+    }
+    mirai_set(search_hit, hit, slug, mirai_arena_copy(arena, text.slug));
+    mirai_set(search_hit, hit, title, mirai_arena_copy(arena, text.title));
+    fill_tags(text.tags, arena, hit);
+    mirai_set(search_hit, hit, snippet,
+              snippet_make(&search->query, text.body.len != 0 ? text.body : text.summary, arena));
     mirai_set(search_hit, hit, id, entry->id);
     mirai_set(search_hit, hit, score, search->query.terms_len > 0 ? candidate->score : 0);
     mirai_set(search_hit, hit, type, entry->type);
     mirai_set(search_hit, hit, status, entry->status);
     mirai_set(search_hit, hit, updated_at, entry->updated_at);
-    return rc == SQLITE_ROW
-               ? 0
-               : index_fault(search->reader->index, rc == SQLITE_DONE ? SQLITE_CORRUPT : rc, "text");
+    return 0;
 }
 
 static int fill_hits(struct search *search, struct mirai_arena *arena, struct mirai_search_result *result)
@@ -115,8 +108,11 @@ static int fill_hits(struct search *search, struct mirai_arena *arena, struct mi
     struct mirai_search_hit *hits = mirai_arena_alloc(arena, (count + 1) * sizeof(*hits));
     mirai_set(search_result, result, hits, ((struct mirai_objects){hits, count}));
     int err = 0;
+    result->hits.count = 0;
     for (size_t i = 0; err == 0 && i < count; i++) {
-        err = fill_hit(search, &search->heap[i], arena, &hits[i]);
+        err = fill_hit(search, &search->heap[i], arena, &hits[result->hits.count]);
+        result->hits.count += err == 0;
+        err = err == MIRAI_E_NOT_FOUND ? 0 : err; /* replaced this very moment */
     }
     return err;
 }

@@ -17,6 +17,7 @@ struct posting {
 /* Per document while a query runs. */
 struct slot {
     float score;
+    uint16_t parts;  /* of the group that is looked at, in a row */
     uint8_t phrases; /* quoted phrases whose words it has */
     bool excluded;
     bool touched;
@@ -47,6 +48,7 @@ struct query_workspace {
 struct search {
     struct index_reader *reader;
     struct catalog *catalog;
+    const struct index_view *view;
     struct query_workspace *space;
     const struct mirai_search_query *request;
     const struct mirai_principal *principal;

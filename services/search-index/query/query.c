@@ -34,6 +34,11 @@ void query_workspace_free(struct query_workspace *workspace)
     }
 }
 
+static bool past_deadline(const struct search *search)
+{
+    return mirai_monotonic_us() > search->deadline_us;
+}
+
 /* ------------------------------------------------------------------ postings */
 
 static struct slot *touch(struct search *search, uint32_t doc)
@@ -68,50 +73,76 @@ static void score_list(struct search *search)
     space->list_len = 0;
 }
 
-static bool past_deadline(const struct search *search)
-{
-    return mirai_monotonic_us() > search->deadline_us;
-}
-
 /* Looks at the clock now and then, for what is done for each document. */
 static bool out_of_time(struct search *search)
 {
     return (++search->seen & 1023) == 0 && past_deadline(search);
 }
 
-static bool on_posting(void *data, size_t term, int64_t doc, unsigned level)
+/* The slot of a document that lives; 0: it was replaced. */
+static uint32_t live_slot(const struct search *search, const struct segment_doc *doc)
 {
-    struct search *search = data;
-    struct query_workspace *space = search->space;
-    if (term != search->term) {
-        score_list(search);
-        search->term = term;
+    const struct catalog_entry *entry = catalog_get(search->catalog, doc->slot);
+    bool live = entry != NULL && entry->version == doc->version && entry->parent == 0;
+    return live && doc->slot < search->limit ? doc->slot : 0;
+}
+
+struct scan {
+    struct search *search;
+    const struct segment *segment;
+};
+
+static bool scan_list(void *data, struct mirai_str key, const struct segment_term *term)
+{
+    struct scan *scan = data;
+    struct query_workspace *space = scan->search->space;
+    const struct segment_doc *docs = segment_docs(scan->segment);
+    struct segment_cursor cursor;
+    (void)key;
+    segment_cursor_open(&cursor, scan->segment, term);
+    for (bool more = cursor.block_last != SEGMENT_END; more; more = segment_cursor_next(&cursor)) {
+        segment_cursor_decode(&cursor);
+        for (unsigned i = 0; i < cursor.len; i++) {
+            uint32_t slot = live_slot(scan->search, &docs[cursor.docs[i]]);
+            if (slot == 0) {
+                continue;
+            }
+            if (space->list_len == space->list_cap) {
+                space->list_cap = space->list_cap == 0 ? 1024 : space->list_cap * 2;
+                space->list = mirai_realloc(space->list, space->list_cap * sizeof(space->list[0]));
+            }
+            space->list[space->list_len++] = (struct posting){slot, cursor.levels[i]};
+        }
+        if (past_deadline(scan->search)) {
+            scan->search->late = true;
+            return false;
+        }
     }
-    if (doc < 1 || doc >= search->limit) {
-        return true;
+    return true;
+}
+
+/* All postings of a part into space->list. */
+static void scan_part(struct search *search, const struct query_part *part)
+{
+    search->space->list_len = 0;
+    for (size_t i = 0; i < search->view->count && !search->late; i++) {
+        struct scan scan = {search, search->view->segments[i]};
+        struct segment_term term;
+        if (part->prefix) {
+            segment_each_term(scan.segment, part->key, scan_list, &scan);
+        } else if (segment_find(scan.segment, part->key, &term)) {
+            scan_list(&scan, part->key, &term);
+        }
     }
-    if (space->list_len == space->list_cap) {
-        space->list_cap = space->list_cap == 0 ? 1024 : space->list_cap * 2;
-        space->list = mirai_realloc(space->list, space->list_cap * sizeof(space->list[0]));
-    }
-    space->list[space->list_len++] = (struct posting){(uint32_t)doc, (uint8_t)level};
-    return !out_of_time(search);
 }
 
 static int score_terms(struct search *search)
 {
-    struct postings_term terms[2 * QUERY_TERMS_MAX];
-    for (size_t i = 0; i < search->query.terms_len; i++) {
-        const struct query_part *part = &search->query.terms[i].alternatives[0].parts[0];
-        terms[i] = (struct postings_term){part->key, part->prefix};
+    for (search->term = 0; search->term < search->query.terms_len && !search->late; search->term++) {
+        scan_part(search, &search->query.terms[search->term].alternatives[0].parts[0]);
+        score_list(search);
     }
-    search->reader->scan = (struct postings_scan){on_posting, search};
-    int rc = postings_each(search->reader->db, terms, search->query.terms_len);
-    if (rc != SQLITE_OK) {
-        return index_fault(search->reader->index, rc, "scan");
-    }
-    score_list(search);
-    return 0;
+    return search->late ? MIRAI_E_DEADLINE : 0;
 }
 
 /* Flag the documents that have all the terms of a group. */
@@ -119,32 +150,22 @@ static int flag_group(struct search *search, const struct query_group *group)
 {
     struct query_workspace *space = search->space;
     const struct query_phrase *phrase = &group->phrases[0];
-    struct postings_term terms[QUERY_PARTS_MAX];
-    sqlite3_stmt *statement = NULL;
     for (size_t i = 0; i < phrase->parts_len; i++) {
-        terms[i] = (struct postings_term){phrase->parts[i].key, phrase->parts[i].prefix};
-    }
-    space->buf.len = 0;
-    postings_expression(&space->buf, terms, phrase->parts_len, " AND ");
-    int rc = sqlite3_prepare_v2(search->reader->db, "SELECT rowid FROM postings WHERE postings MATCH ?1", -1,
-                                &statement, NULL);
-    if (rc == SQLITE_OK) {
-        sqlite3_bind_text64(statement, 1, space->buf.data, space->buf.len, SQLITE_STATIC, SQLITE_UTF8);
-        while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
-            int64_t doc = sqlite3_column_int64(statement, 0);
-            if (doc > 0 && doc < search->limit) {
-                struct slot *slot = touch(search, (uint32_t)doc);
-                slot->excluded |= group->excluded;
-                slot->phrases = (uint8_t)(slot->phrases + !group->excluded);
-            }
-            if (out_of_time(search)) {
-                rc = SQLITE_INTERRUPT;
-                break;
-            }
+        scan_part(search, &phrase->parts[i]);
+        for (size_t j = 0; j < space->list_len; j++) {
+            struct slot *slot = touch(search, space->list[j].doc);
+            slot->parts = (uint16_t)(slot->parts + (slot->parts == i)); /* once, when all parts before were there */
         }
     }
-    sqlite3_finalize(statement);
-    return rc == SQLITE_DONE ? 0 : index_fault(search->reader->index, rc, "phrase");
+    space->list_len = 0;
+    for (size_t i = 0; i < space->touched_len; i++) {
+        struct slot *slot = &space->slots[space->touched[i]];
+        bool all = slot->parts == phrase->parts_len;
+        slot->excluded |= all && group->excluded;
+        slot->phrases = (uint8_t)(slot->phrases + (all && !group->excluded));
+        slot->parts = 0;
+    }
+    return search->late ? MIRAI_E_DEADLINE : 0;
 }
 
 /* ------------------------------------------------------------------ filters */
@@ -212,12 +233,6 @@ static bool passes(const struct search *search, const struct catalog_entry *entr
            has_tags(search, entry);
 }
 
-static struct mirai_str text_column(sqlite3_stmt *statement, int at)
-{
-    const char *data = (const char *)sqlite3_column_text(statement, at);
-    return (struct mirai_str){data, (size_t)sqlite3_column_bytes(statement, at)};
-}
-
 /* Whether every quoted phrase stands somewhere in the document's texts as it was quoted. After the deadline:
  * false, with search->late set. */
 static bool has_phrases(struct search *search, uint32_t doc)
@@ -236,20 +251,18 @@ static bool has_phrases(struct search *search, uint32_t doc)
         return false;
     }
     search->phrase_checks++;
-    sqlite3_stmt *text = search->reader->text;
     struct mirai_buf *all = &search->space->buf;
+    struct index_text text;
     all->len = 0;
-    sqlite3_bind_int64(text, 1, doc);
-    if (sqlite3_step(text) == SQLITE_ROW) {
-        for (int column = 1; column <= 4; column++) {
-            struct mirai_str part = text_column(text, column);
-            search->phrase_bytes += part.len;
-            normalize(&search->space->text, part, false);
+    if (index_text(search->reader, doc, catalog_get(search->catalog, doc)->version, &text) == 0) {
+        const struct mirai_str parts[] = {text.title, text.summary, text.tags, text.body};
+        for (size_t i = 0; i < 4; i++) {
+            search->phrase_bytes += parts[i].len;
+            normalize(&search->space->text, parts[i], false);
             mirai_buf_append_str(all, mirai_buf_str(&search->space->text.text));
             mirai_buf_append_char(all, '\n');
         }
     }
-    sqlite3_reset(text);
     for (size_t i = 0; i < search->query.groups_len; i++) {
         const struct query_group *group = &search->query.groups[i];
         if (!group->excluded &&
@@ -309,8 +322,8 @@ static void consider(struct search *search, uint32_t doc, bool scored)
 {
     const struct catalog_entry *entry = catalog_get(search->catalog, doc);
     const struct slot *slot = &search->space->slots[doc];
-    if (entry == NULL || slot->excluded || (scored && slot->score <= 0) || !passes(search, entry) ||
-        !has_phrases(search, doc)) {
+    if (entry == NULL || entry->parent != 0 || slot->excluded || (scored && slot->score <= 0) ||
+        !passes(search, entry) || !has_phrases(search, doc)) {
         return;
     }
     search->total++;
@@ -380,7 +393,7 @@ static void wipe(struct query_workspace *space)
     space->list_len = 0;
 }
 
-static int run_locked(struct search *search, struct mirai_arena *arena, struct mirai_search_result *result)
+static int run_in_view(struct search *search, struct mirai_arena *arena, struct mirai_search_result *result)
 {
     search->limit = catalog_limit(search->catalog);
     reserve(search);
@@ -415,8 +428,8 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
             return err;
         }
     }
-    catalog_read_lock(search->catalog);
-    int err = run_locked(search, arena, result);
-    catalog_unlock(search->catalog);
-    return err;
+    search->view = index_view_enter(reader);
+    int err = run_in_view(search, arena, result);
+    index_view_leave(reader);
+    return err == 0 && index_damaged(reader->index) ? MIRAI_E_INVALID : err;
 }

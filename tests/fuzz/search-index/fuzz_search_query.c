@@ -33,7 +33,7 @@ static void open_index(void)
         mirai_set(article, &article, id, id);
         mirai_set(article, &article, title, MIRAI_STR("接続の問題"));
         mirai_set(article, &article, body, mirai_str(bodies[id - 1]));
-        const struct index_change change = {id, &article};
+        const struct index_change change = {.id = id, .article = &article};
         const struct index_position position = {"epoch", id};
         if (index_apply(index, &change, 1, &position) != 0) {
             abort();

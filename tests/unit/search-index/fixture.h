@@ -62,14 +62,14 @@ static inline struct index *index_make(struct fixture *f, const char *name)
 
 static inline void put(struct fixture *f, const struct mirai_article *article)
 {
-    const struct index_change change = {article->id, article};
+    const struct index_change change = {.id = article->id, .article = article};
     struct index_position position = {"epoch", ++f->seq};
     assert_int_equal(index_apply(f->index, &change, 1, &position), 0);
 }
 
 static inline void drop(struct fixture *f, int64_t id)
 {
-    const struct index_change change = {id, NULL};
+    const struct index_change change = {.id = id};
     struct index_position position = {"epoch", ++f->seq};
     assert_int_equal(index_apply(f->index, &change, 1, &position), 0);
 }

@@ -50,7 +50,11 @@ static void test_batches_keep_the_last_state(void **state)
     struct mirai_article old = article_make(1, "電源", "");
     struct mirai_article new = article_make(1, "回線", "");
     struct mirai_article other = article_make(2, "電源", "");
-    const struct index_change changes[] = {{1, &old}, {2, &other}, {1, &new}, {3, NULL}, {2, NULL}};
+    const struct index_change changes[] = {{.id = 1, .article = &old},
+                                           {.id = 2, .article = &other},
+                                           {.id = 1, .article = &new},
+                                           {.id = 3},
+                                           {.id = 2}};
     const struct index_position position = {"epoch", 5};
     assert_int_equal(index_apply(f->index, changes, ARRAY_LEN(changes), &position), 0);
     assert_int_equal(search(f, "").total, 1);
@@ -74,7 +78,7 @@ static void test_position_is_kept_with_the_documents(void **state)
     assert_string_equal(index_position(f->index).epoch, "epoch");
     assert_int_equal(index_position(f->index).seq, 1);
     const struct catalog_entry *entry =
-        catalog_get(index_catalog(f->index), catalog_doc(index_catalog(f->index), 1));
+        catalog_get(index_catalog(f->index), catalog_slot(index_catalog(f->index), 1));
     assert_non_null(entry);
     assert_int_equal(entry->group_id, 12);
     assert_int_equal(entry->owner_id, 13);
@@ -142,7 +146,7 @@ static void test_damaged_files_are_refused(void **state)
 
     struct index *index = index_make(f, "bad.db");
     struct mirai_article article = article_make(1, "電源", "本文");
-    const struct index_change change = {1, &article};
+    const struct index_change change = {.id = 1, .article = &article};
     const struct index_position position = {"epoch", 1};
     assert_int_equal(index_apply(index, &change, 1, &position), 0);
     index_close(index);

@@ -1,19 +1,26 @@
 #include "services/search-index/terms.h"
 
+#include "services/search-index/postings/format.h"
+
 #include "tests/unit/search-index/fixture.h"
 
-/* Line (level) that holds `term`; 0: none. */
+/* Level of `term`; 0: it is not there. */
 static unsigned level_of(const struct mirai_buf *encoded, const char *term)
 {
-    unsigned level = 1;
-    const char *end = encoded->data + encoded->len;
-    for (const char *p = encoded->data; p < end; p++) {
-        size_t len = strcspn(p, " \n");
-        if (len == strlen(term) && memcmp(p, term, len) == 0) {
+    const uint8_t *p = (const uint8_t *)encoded->data;
+    const uint8_t *end = p + encoded->len;
+    while (p < end) {
+        uint32_t len = 0;
+        p = varint_read(p, end, &len);
+        assert_non_null(p);
+        bool found = len == strlen(term) && memcmp(p, term, len) == 0;
+        unsigned level = p[len];
+        p = varint_read(p + len + 1, end, &len);
+        assert_non_null(p);
+        if (found) {
             return level;
         }
         p += len;
-        level += *p == '\n';
     }
     return 0;
 }
@@ -27,10 +34,8 @@ static struct mirai_buf encode(struct fixture *f, const char *title, const char 
         terms_clear(terms);
         terms_add(terms, TERMS_TITLE, mirai_str(title));
         terms_add_markdown(terms, mirai_str(body));
-        terms_encode_lines(terms, &encoded);
+        terms_encode(terms, &encoded);
     }
-    mirai_buf_append_char(&encoded, '\0');
-    encoded.len--;
     terms_free(terms);
     return encoded;
 }
