@@ -140,6 +140,7 @@ enum mirai_rpc_kind {
 struct mirai_rpc_reply {
     int status; /* 0 or a negative mirai_error: what the service said, or UNAVAILABLE, OVERLOADED, DEADLINE, CANCELLED */
     bool uncertain; /* a write without an idempotency key was sent and not answered: it may have been done */
+    bool unready; /* UNAVAILABLE because each instance that could be asked declined (mirai_rpc_decline) until the deadline */
     struct mirai_str result;
     struct mirai_str error;
 };

@@ -51,7 +51,9 @@ static void run_ended(struct mirai_rpc_client *client)
     while (!rpc_list_empty(&client->ended)) {
         struct mirai_rpc_call *call = RPC_LIST_OWNER(client->ended.next, struct mirai_rpc_call, link);
         rpc_list_remove(&call->link);
-        run_callback(call, &(struct mirai_rpc_reply){.status = call->status, .uncertain = call->uncertain});
+        run_callback(call, &(struct mirai_rpc_reply){.status = call->status,
+                                                     .uncertain = call->uncertain,
+                                                     .unready = call->unready});
     }
 }
 
@@ -191,8 +193,9 @@ static void expire(struct mirai_rpc_call *call)
             rpc_instance_strike(instance);
         }
     } else {
-        rpc_client_end(call,
-                       mirai_rpc_client_connected(call->client) ? MIRAI_E_DEADLINE : MIRAI_E_UNAVAILABLE);
+        call->unready = rpc_instance_all_unready(call->client);
+        bool late = mirai_rpc_client_connected(call->client) && !call->unready;
+        rpc_client_end(call, late ? MIRAI_E_DEADLINE : MIRAI_E_UNAVAILABLE);
     }
 }
 

@@ -24,6 +24,7 @@ struct mirai_rpc_call {
     int status;      /* ended */
     bool retriable;  /* may be sent again after it was lost */
     bool uncertain;  /* was sent, may not be sent again, and has no answer */
+    bool unready;    /* its time ended while all instances were unready */
     bool quiet;      /* the client's own: not counted, no strikes */
     unsigned losses; /* pipes lost under it */
     uint32_t msgid;  /* sent */
@@ -102,6 +103,9 @@ static inline bool rpc_instance_usable(const struct rpc_instance *instance)
     return instance->pipe != 0 && !instance->ejected && !instance->draining && !instance->unready &&
            !instance->retired;
 }
+
+/* Whether there are connected instances and none of them is ready yet. */
+bool rpc_instance_all_unready(const struct mirai_rpc_client *client);
 
 /* ------------------------------------------------------------------ rpc_client.c */
 

@@ -270,6 +270,20 @@ void rpc_instance_probe_all(struct mirai_rpc_client *client)
     }
 }
 
+bool rpc_instance_all_unready(const struct mirai_rpc_client *client)
+{
+    bool unready = false;
+    const struct rpc_list *node;
+    for (node = client->instances.next; node != &client->instances; node = node->next) {
+        const struct rpc_instance *it = RPC_LIST_OWNER(node, struct rpc_instance, link);
+        if (rpc_instance_usable(it)) {
+            return false;
+        }
+        unready = unready || (it->pipe != 0 && it->unready);
+    }
+    return unready;
+}
+
 static void answered(struct rpc_instance *instance)
 {
     instance->strikes = 0;

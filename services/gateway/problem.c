@@ -51,6 +51,8 @@ const struct problem_text problem_texts[PROBLEM_COUNT] = {
                            "A one-time code is needed"},
     TEXT(MUST_CHANGE_PASSWORD) = {"password-change-required", 403, "新しいパスワードの設定が必要です",
                                   "A new password must be set"},
+    TEXT(SEARCH_REBUILDING) = {"search-rebuilding", 503, "検索索引を再構築しています",
+                               "Search is rebuilding"},
 };
 
 enum problem problem_of_error(int err)

@@ -306,6 +306,9 @@ static enum problem problem_of_reply(const struct mirai_rpc_reply *reply)
     if (reply->status == MIRAI_E_FORBIDDEN && mirai_str_eq(need, MIRAI_STR("new_password"))) {
         return PROBLEM_MUST_CHANGE_PASSWORD;
     }
+    if (reply->unready) { /* only search-index has work to do before it can answer */
+        return PROBLEM_SEARCH_REBUILDING;
+    }
     return problem_of_error(reply->status == MIRAI_E_CANCELLED ? MIRAI_E_UNAVAILABLE : reply->status);
 }
 

@@ -10,8 +10,7 @@ struct analyzer_model {
 };
 
 struct analyzer {
-    mecab_t *tagger;
-    mecab_lattice_t *lattice;
+    struct words *words;
 };
 
 struct analyzer_model *analyzer_model_open(void)
@@ -36,28 +35,20 @@ void analyzer_model_close(struct analyzer_model *model)
 struct analyzer *analyzer_new(struct analyzer_model *model)
 {
     struct analyzer *analyzer = mirai_alloc(sizeof(*analyzer));
-    analyzer->tagger = mecab_model_new_tagger(model->mecab);
-    analyzer->lattice = mecab_model_new_lattice(model->mecab);
-    if (analyzer->tagger == NULL || analyzer->lattice == NULL) {
-        analyzer_free(analyzer);
+    analyzer->words = words_new(model->mecab);
+    if (analyzer->words == NULL) {
+        free(analyzer);
         return NULL;
     }
-    mecab_lattice_set_request_type(analyzer->lattice, MECAB_ONE_BEST);
     return analyzer;
 }
 
 void analyzer_free(struct analyzer *analyzer)
 {
-    if (analyzer == NULL) {
-        return;
+    if (analyzer != NULL) {
+        words_free(analyzer->words);
+        free(analyzer);
     }
-    if (analyzer->lattice != NULL) {
-        mecab_lattice_destroy(analyzer->lattice);
-    }
-    if (analyzer->tagger != NULL) {
-        mecab_destroy(analyzer->tagger);
-    }
-    free(analyzer);
 }
 
 /* Each pair of neighbours but those of hiragana alone, which are endings and particles; and the run's last
@@ -101,8 +92,66 @@ void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyz
                 at += len;
             } while (at < normalised.len &&
                      char_class(utf8_decode(normalised.data + at, end, &len)) >= CHAR_HIRAGANA);
-            words_run(analyzer->tagger, analyzer->lattice, normalised, start, at, callback, data);
+            words_run(analyzer->words, normalised, start, at, callback, data);
             bigrams_run(normalised, start, at, callback, data);
         }
+    }
+}
+
+void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_buf *out)
+{
+    const char *end = normalised.data + normalised.len;
+    bool gap = false;
+    bool begun = false;
+    for (size_t at = 0; at < normalised.len;) {
+        unsigned len;
+        enum char_class class = char_class(utf8_decode(normalised.data + at, end, &len));
+        if (class == CHAR_BREAK) {
+            gap = begun;
+            at += len;
+            continue;
+        }
+        if (gap) {
+            mirai_buf_append_char(out, ' ');
+            gap = false;
+        }
+        begun = true;
+        size_t start = at;
+        bool latin = class == CHAR_LATIN;
+        do {
+            at += len;
+            class =
+                at < normalised.len ? char_class(utf8_decode(normalised.data + at, end, &len)) : CHAR_BREAK;
+        } while (class != CHAR_BREAK && (class == CHAR_LATIN) == latin);
+        if (latin) {
+            mirai_buf_append(out, normalised.data + start, at - start);
+        } else {
+            words_reading(analyzer->words, normalised, start, at, out);
+        }
+    }
+}
+
+void analyzer_boundaries(struct analyzer *analyzer, struct mirai_str normalised, uint8_t *marks)
+{
+    const char *end = normalised.data + normalised.len;
+    enum char_class before = CHAR_BREAK;
+    memset(marks, 0, normalised.len + 1);
+    marks[normalised.len] = 1;
+    for (size_t at = 0; at < normalised.len;) {
+        unsigned len;
+        enum char_class class = char_class(utf8_decode(normalised.data + at, end, &len));
+        if (class <= CHAR_LATIN) {
+            marks[at] = class == CHAR_BREAK || before != CHAR_LATIN;
+            before = class;
+            at += len;
+            continue;
+        }
+        size_t start = at;
+        do {
+            at += len;
+        } while (at < normalised.len &&
+                 char_class(utf8_decode(normalised.data + at, end, &len)) >= CHAR_HIRAGANA);
+        words_boundaries(analyzer->words, normalised, start, at, marks);
+        before = CHAR_OTHER;
     }
 }

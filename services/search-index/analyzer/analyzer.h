@@ -8,7 +8,7 @@
 
 /* Part of each index file; a file made by another version is rebuilt. Raise it when the same text gives other
  * terms. */
-#define ANALYZER_VERSION 1
+#define ANALYZER_VERSION 2
 
 /* Longest term in bytes; longer runs are cut. */
 #define ANALYZER_TERM_MAX 64
@@ -42,5 +42,14 @@ void analyzer_free(struct analyzer *analyzer);
 /* Tokens of a normalised text. Time and memory are linear in its length, whatever it holds. */
 void analyzer_run(struct analyzer *analyzer, struct mirai_str normalised, analyzer_token_cb callback,
                   void *data);
+
+/* Append how a normalised text is read, in katakana: by MeCab where it knows a word, kana as they are. Latin words
+ * and digits are kept, kanji that it cannot read too, and anything else between words is one space. romaji.h makes
+ * hiragana and keys of it. */
+void analyzer_reading(struct analyzer *analyzer, struct mirai_str normalised, struct mirai_buf *out);
+
+/* Set marks[at] to 1 for each byte of a normalised text before which a word may begin or end: by MeCab, at the borders of
+ * Latin words and around all else; 0 elsewhere. `marks` has room for normalised.len + 1. */
+void analyzer_boundaries(struct analyzer *analyzer, struct mirai_str normalised, uint8_t *marks);
 
 #endif

@@ -116,6 +116,17 @@ static int compare_with(struct neighbours *neighbours, const struct source *sour
     return 0;
 }
 
+/* An article is found by itself and by its files. */
+static bool is_known(const struct neighbours *neighbours, int64_t id)
+{
+    for (size_t i = 0; i < neighbours->count; i++) {
+        if (neighbours->list[i].hit->id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int neighbours_find(struct neighbours *neighbours, const struct source *source,
                     const struct keywords *keywords, struct mirai_str title, struct mirai_str body,
                     int64_t except)
@@ -127,7 +138,8 @@ int neighbours_find(struct neighbours *neighbours, const struct source *source,
     size_t bytes = 0;
     for (size_t i = 0; err == 0 && i < neighbours->found.hits.count; i++) {
         const struct mirai_search_hit *hit = &MIRAI_ITEMS(search_hit, &neighbours->found.hits)[i];
-        if (hit->id == except || neighbours->count == NEIGHBOURS_MAX || bytes >= NEIGHBOURS_BYTES_MAX) {
+        if (hit->id == except || is_known(neighbours, hit->id) || neighbours->count == NEIGHBOURS_MAX ||
+            bytes >= NEIGHBOURS_BYTES_MAX) {
             continue;
         }
         err = mirai_monotonic_us() > source->deadline_us

@@ -1,50 +1,35 @@
 #include "services/search-index/insight/source.h"
 
-static struct mirai_str column(sqlite3_stmt *statement, int at)
-{
-    const char *data = (const char *)sqlite3_column_text(statement, at);
-    return (struct mirai_str){data, (size_t)sqlite3_column_bytes(statement, at)};
-}
-
-/* With the read lock. 0: none that may be seen. */
-static uint32_t visible_doc(const struct source *source, int64_t id)
+/* Within a view. NULL: none that may be seen. */
+static const struct catalog_entry *visible_entry(const struct source *source, int64_t id, uint32_t *slot)
 {
     const struct catalog *catalog = index_catalog(source->reader->index);
-    uint32_t doc = catalog_doc(catalog, id);
-    const struct catalog_entry *entry = doc != 0 ? catalog_get(catalog, doc) : NULL;
-    return entry != NULL && catalog_visible(entry, source->principal) ? doc : 0;
-}
-
-static int read_texts(const struct source *source, uint32_t doc, struct source_article *out)
-{
-    sqlite3_stmt *text = source->reader->text;
-    sqlite3_bind_int64(text, 1, doc);
-    int rc = sqlite3_step(text);
-    if (rc == SQLITE_ROW) {
-        out->title = mirai_arena_copy(source->arena, column(text, 1));
-        out->body = mirai_arena_copy(source->arena, column(text, 4));
-    }
-    sqlite3_reset(text);
-    int fault = rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
-    return rc == SQLITE_ROW ? 0 : index_fault(source->reader->index, fault, "similar");
+    *slot = catalog_find(catalog, id);
+    const struct catalog_entry *entry = *slot != 0 ? catalog_get(catalog, *slot) : NULL;
+    return entry != NULL && catalog_visible(entry, source->principal) ? entry : NULL;
 }
 
 int source_article(const struct source *source, int64_t id, struct source_article *out)
 {
-    struct catalog *catalog = index_catalog(source->reader->index);
-    catalog_read_lock(catalog);
-    uint32_t doc = visible_doc(source, id);
-    int err = doc != 0 ? read_texts(source, doc, out) : MIRAI_E_NOT_FOUND;
-    catalog_unlock(catalog);
+    struct index_text text;
+    uint32_t slot;
+    (void)index_view_enter(source->reader);
+    const struct catalog_entry *entry = visible_entry(source, id, &slot);
+    int err = entry != NULL ? index_text(source->reader, slot, entry->version, &text) : MIRAI_E_NOT_FOUND;
+    if (err == 0) {
+        out->title = mirai_arena_copy(source->arena, text.title);
+        out->body = mirai_arena_copy(source->arena, text.body);
+    }
+    index_view_leave(source->reader);
     return err;
 }
 
 bool source_visible(const struct source *source, int64_t id)
 {
-    struct catalog *catalog = index_catalog(source->reader->index);
-    catalog_read_lock(catalog);
-    bool visible = visible_doc(source, id) != 0;
-    catalog_unlock(catalog);
+    uint32_t slot;
+    (void)index_view_enter(source->reader);
+    bool visible = visible_entry(source, id, &slot) != NULL;
+    index_view_leave(source->reader);
     return visible;
 }
 

@@ -85,6 +85,7 @@ static int fill_hit(struct search *search, const struct candidate *candidate, st
     }
     mirai_set(search_hit, hit, slug, mirai_arena_copy(arena, text.slug));
     mirai_set(search_hit, hit, title, mirai_arena_copy(arena, text.title));
+    mirai_set(search_hit, hit, title_marked, snippet_title(&search->query, hit->title, arena));
     fill_tags(text.tags, arena, hit);
     mirai_set(search_hit, hit, snippet,
               snippet_make(&search->query, text.body.len != 0 ? text.body : text.summary, arena));

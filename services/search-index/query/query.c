@@ -419,8 +419,8 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
     search->deadline_us = deadline_us;
     int64_t limit = mirai_has(search_query, request, limit) ? request->limit : HITS_DEFAULT;
     search->heap_max = (size_t)(limit < 1 ? 1 : limit > HITS_MAX ? HITS_MAX : limit) + 1;
-    query_parse(analyzer, mirai_has(search_query, request, q) ? request->q : (struct mirai_str){0}, arena,
-                &search->query);
+    query_parse(analyzer, NULL, mirai_has(search_query, request, q) ? request->q : (struct mirai_str){0},
+                arena, &search->query);
     if (mirai_has(search_query, request, cursor)) {
         search->has_cursor = true;
         int err = query_cursor_decode(request->cursor, search->query.terms_len > 0, &search->cursor);

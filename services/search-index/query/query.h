@@ -4,6 +4,7 @@
 #define SEARCH_QUERY_H
 
 #include "services/search-index/index.h"
+#include "services/search-index/vocabulary/snapshot.h"
 
 /* Bounds of what is taken from a query; the rest of a longer one is ignored. */
 #define QUERY_CHARS_MAX        1000
@@ -91,9 +92,9 @@ struct query {
                                    title that is just that */
 };
 
-/* Never fails: whatever was typed is some query. */
-void query_parse(struct analyzer *analyzer, struct mirai_str text, struct mirai_arena *arena,
-                 struct query *query);
+/* Never fails: whatever was typed is some query. `vocabulary` (NULL: none) must be held while the query is in use. */
+void query_parse(struct analyzer *analyzer, const struct vocabulary_snapshot *vocabulary,
+                 struct mirai_str text, struct mirai_arena *arena, struct query *query);
 
 /* What a thread needs to answer; kept between queries. */
 struct query_workspace;
@@ -113,7 +114,10 @@ int query_suggest(struct index_reader *reader, const struct mirai_suggest_query 
                   const struct mirai_principal *principal, struct mirai_arena *arena,
                   struct mirai_suggest_result *result);
 
-/* The best passage of `body` as HTML-escaped text with <mark>. */
+/* The best passage of `body` (Markdown or plain text, valid UTF-8) as HTML-escaped text with <mark>; the beginning when
+ * nothing of the query stands there. Time is bounded whatever its length. */
 struct mirai_str snippet_make(const struct query *query, struct mirai_str body, struct mirai_arena *arena);
+/* The whole title in the same way. */
+struct mirai_str snippet_title(const struct query *query, struct mirai_str title, struct mirai_arena *arena);
 
 #endif

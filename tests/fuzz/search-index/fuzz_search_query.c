@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (mirai_utf8_valid(body)) { /* the store keeps no other */
         struct query query;
-        query_parse(analyzer, line, &arena, &query);
+        query_parse(analyzer, NULL, line, &arena, &query);
         struct mirai_str snippet = snippet_make(&query, body, &arena);
         if (!mirai_utf8_valid(snippet)) {
             abort();

@@ -1,3 +1,5 @@
+#include "services/search-index/analyzer/spelling.h"
+
 #include "tests/unit/search-index/fixture.h"
 
 struct tokens {
@@ -59,14 +61,71 @@ static void expect_term(struct fixture *f, const char *in, const char *term, boo
 static void test_words(void **state)
 {
     struct fixture *f = *state;
-    expect_view(f, ANALYZER_WORD, "パスワードを変更しました。", " パスワード 変更 ");
+    expect_view(f, ANALYZER_WORD, "パスワードを変更しました。", " パスワド 変更 ");
     expect_view(f, ANALYZER_WORD, "画面が消えた", " 画面 消える ");
     expect_view(f, ANALYZER_WORD, "サーバー", " サーバ ");
     expect_view(f, ANALYZER_WORD, "サーバ", " サーバ ");
     expect_view(f, ANALYZER_WORD, "コピー", " コピー ");
+    expect_view(f, ANALYZER_WORD, "ユーザーアカウント", " ユーザ アカウント ");
+    expect_view(f, ANALYZER_WORD, "ユーザアカウント", " ユーザ アカウント ");
+    expect_view(f, ANALYZER_WORD, "クラウドサーバー クラウドサーバ", " クラウドサバ クラウドサバ ");
+    expect_view(f, ANALYZER_WORD, "ヴァイオリン バイオリン", " バイオリン バイオリン ");
+    expect_view(f, ANALYZER_WORD, "ウィルス ウイルス", " ウイルス ウイルス ");
+    expect_view(f, ANALYZER_WORD, "オン‐プレミス オンプレミス", " オンプレミス オンプレミス ");
+    expect_view(f, ANALYZER_WORD, "ビル ビール", " ビル ビール ");
     expect_view(f, ANALYZER_WORD, "Restarting the Printers", " restarting printer ");
     expect_view(f, ANALYZER_WORD, "policies status access dns", " policy status access dns ");
     expect_view(f, ANALYZER_WORD, "これはそのためです", " ");
+}
+
+static void test_okurigana(void **state)
+{
+    struct fixture *f = *state;
+    expect_view(f, ANALYZER_WORD, "取り消し 取消し 取消 取り消す", " 取消 取消 取消 取消 ");
+    expect_view(f, ANALYZER_WORD, "組み込み 組込み", " 組込 組込 ");
+    expect_view(f, ANALYZER_WORD, "打ち合わせ 打合せ", " 打合 打合 ");
+    expect_view(f, ANALYZER_WORD, "申し込む 申込", " 申込 申込 ");
+    expect_view(f, ANALYZER_WORD, "消す 消える", " 消す 消える "); /* one kanji: another word */
+}
+
+static void test_numbers(void **state)
+{
+    struct fixture *f = *state;
+    expect_view(f, ANALYZER_WORD, "第三", " 3 ");
+    expect_view(f, ANALYZER_WORD, "第3", " 3 ");
+    expect_view(f, ANALYZER_WORD, "二十三人", " 23 人 ");
+    expect_view(f, ANALYZER_WORD, "二〇二四年", " 2024 年 ");
+    expect_view(f, ANALYZER_WORD, "三千五百円", " 3500 円 ");
+    expect_view(f, ANALYZER_WORD, "二要素認証", " 2 要素 認証 ");
+    expect_view(f, ANALYZER_WORD, "一般", " 一般 ");
+}
+
+static void test_spelling_of_numbers(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"二十三", "23"},
+        {"十", "10"},
+        {"百五", "105"},
+        {"三千五百", "3500"},
+        {"〇", "0"},
+        {"二〇二四", "2024"},
+        {"一万二千", "12000"},
+        {"三億", "300000000"},
+        {"十十", ""},
+        {"万", ""},
+        {"一二十", ""},
+        {"千百十一", "1111"},
+        {"漢", ""},
+        {"", ""},
+        {"千万億", ""},
+    };
+    char out[SPELLING_MAX];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct mirai_str number = spelling_number(mirai_str(rows[i][0]), out);
+        assert_int_equal(number.len, strlen(rows[i][1]));
+        assert_memory_equal(number.data, rows[i][1], number.len);
+    }
 }
 
 static void test_identifiers(void **state)
@@ -142,6 +201,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SEARCH_TEST(test_words),
+        SEARCH_TEST(test_okurigana),
+        SEARCH_TEST(test_numbers),
+        cmocka_unit_test(test_spelling_of_numbers),
         SEARCH_TEST(test_identifiers),
         SEARCH_TEST(test_bigrams),
         SEARCH_TEST(test_hostile_texts_end),
