@@ -39,18 +39,16 @@ void insight_workspace_free(struct insight_workspace *workspace)
 
 static void fill_hit(const struct neighbour *neighbour, double similarity, struct mirai_similar_hit *out)
 {
-    const struct mirai_search_hit *hit = neighbour->hit;
+    const struct source_article *article = &neighbour->article;
     *out = (struct mirai_similar_hit){0};
-    mirai_set(similar_hit, out, id, hit->id);
-    if (mirai_has(search_hit, hit, slug)) {
-        mirai_set(similar_hit, out, slug, hit->slug);
-    }
-    mirai_set(similar_hit, out, title, hit->title);
-    mirai_set(similar_hit, out, type, hit->type);
-    mirai_set(similar_hit, out, status, hit->status);
+    mirai_set(similar_hit, out, id, article->id);
+    mirai_set(similar_hit, out, slug, article->slug);
+    mirai_set(similar_hit, out, title, article->title);
+    mirai_set(similar_hit, out, type, article->type);
+    mirai_set(similar_hit, out, status, article->status);
     mirai_set(similar_hit, out, similarity, similarity);
     mirai_set(similar_hit, out, shared, neighbour->shared);
-    mirai_set(similar_hit, out, updated_at, hit->updated_at);
+    mirai_set(similar_hit, out, updated_at, article->updated_at);
 }
 
 static int compare_hits(const void *a, const void *b)

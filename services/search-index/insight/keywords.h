@@ -8,7 +8,7 @@
 /* What is analysed of a text: words that only come later are not what it is about. */
 #define KEYWORDS_BYTES_MAX (12u << 10)
 
-#define KEYWORDS_MAX       24
+#define KEYWORDS_MAX       32 /* as source.h has bits */
 
 struct keyword {
     struct mirai_str term;    /* as the index has it */

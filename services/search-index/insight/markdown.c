@@ -68,6 +68,15 @@ static void append_inline(struct mirai_buf *out, struct mirai_str s)
     static const char escapable[] = "\\`*_{}[]()#+-.!|<>~";
     bool code = false;
     for (size_t i = 0; i < s.len; i++) {
+        size_t plain = i;
+        while (plain < s.len && strchr("`\\*~![]<", s.data[plain]) == NULL) {
+            plain++;
+        }
+        mirai_buf_append(out, s.data + i, plain - i);
+        if (plain == s.len) {
+            return;
+        }
+        i = plain;
         char c = s.data[i];
         if (c == '`') {
             code = !code;

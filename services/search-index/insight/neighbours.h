@@ -11,7 +11,7 @@
 #define NEIGHBOURS_BYTES_MAX (384u << 10)
 
 struct neighbour {
-    const struct mirai_search_hit *hit;
+    struct source_article article;
     double same; /* similarity of the texts */
     double
         related; /* the texts, and the words that both are about: below SIMILARITY_DUPLICATE where `same` is */
@@ -22,18 +22,17 @@ struct neighbour {
 struct neighbours {
     struct neighbour list[NEIGHBOURS_MAX + 1]; /* in the order of the index */
     size_t count;
-    struct mirai_search_result found; /* all that the index found */
     /* internal */
     struct similarity_workspace workspace;
     struct similarity_profile own;
     struct similarity_profile other;
-    struct normalized text;
+    struct source_sums sums;
 };
 
-/* `keywords`: of the text; `except`: the article itself, or 0. 0 or an error. */
-int neighbours_find(struct neighbours *neighbours, const struct source *source,
-                    const struct keywords *keywords, struct mirai_str title, struct mirai_str body,
-                    int64_t except);
+/* `keywords`: of the text; their weights become those of the index. `except`: the article itself, or 0. 0 or an
+ * error. */
+int neighbours_find(struct neighbours *neighbours, const struct source *source, struct keywords *keywords,
+                    struct mirai_str title, struct mirai_str body, int64_t except);
 void neighbours_free(struct neighbours *neighbours);
 
 #endif

@@ -138,20 +138,42 @@ static void add_block(struct similarity_workspace *workspace, const struct markd
     }
 }
 
-static int compare_features(const void *a, const void *b)
+/* By hash, in three passes of eleven bits; stable, so that equal texts are summed up in the same order. */
+static void sort(struct similarity_workspace *workspace, struct similarity_features *features)
 {
-    const struct similarity_feature *x = a;
-    const struct similarity_feature *y = b;
-    return x->hash != y->hash      ? (x->hash < y->hash ? -1 : 1)
-           : x->weight < y->weight ? -1
-                                   : x->weight > y->weight;
+    size_t count = features->count;
+    if (count > workspace->scratch_cap) {
+        workspace->scratch_cap = count + count / 2;
+        workspace->scratch =
+            mirai_realloc(workspace->scratch, workspace->scratch_cap * sizeof(workspace->scratch[0]));
+    }
+    struct similarity_feature *from = features->list;
+    struct similarity_feature *to = workspace->scratch;
+    for (unsigned shift = 0; shift < 33; shift += 11) {
+        uint32_t starts[2048] = {0};
+        for (size_t i = 0; i < count; i++) {
+            starts[from[i].hash >> shift & 2047]++;
+        }
+        for (uint32_t digit = 0, sum = 0; digit < 2048; digit++) {
+            uint32_t n = starts[digit];
+            starts[digit] = sum;
+            sum += n;
+        }
+        for (size_t i = 0; i < count; i++) {
+            to[starts[from[i].hash >> shift & 2047]++] = from[i];
+        }
+        struct similarity_feature *swap = from;
+        from = to;
+        to = swap;
+    }
+    memcpy(features->list, from, count * sizeof(from[0])); /* an odd number of passes ends in the scratch */
 }
 
 /* Sort, and let each hash stand once. How often something is said matters less each time. */
-static void settle(struct similarity_features *features)
+static void settle(struct similarity_workspace *workspace, struct similarity_features *features)
 {
     if (features->count > 0) {
-        qsort(features->list, features->count, sizeof(features->list[0]), compare_features);
+        sort(workspace, features);
     }
     size_t kept = 0;
     features->total = 0;
@@ -175,12 +197,12 @@ void similarity_profile_make(struct similarity_workspace *workspace, struct mira
     out->title.count = 0;
     out->body.count = 0;
     add_text(workspace, &out->title, title, 1);
-    settle(&out->title);
+    settle(workspace, &out->title);
     markdown_read(&workspace->markdown, mirai_utf8_prefix(body, SIMILARITY_BODY_MAX));
     for (size_t i = 0; i < workspace->markdown.count; i++) {
         add_block(workspace, &workspace->markdown.blocks[i], &out->body);
     }
-    settle(&out->body);
+    settle(workspace, &out->body);
 }
 
 /* Weighted coefficient of Dice (1945): twice what is common, of all. */
@@ -229,5 +251,6 @@ void similarity_workspace_free(struct similarity_workspace *workspace)
 {
     markdown_free(&workspace->markdown);
     normalized_free(&workspace->text);
+    free(workspace->scratch);
     *workspace = (struct similarity_workspace){0};
 }

@@ -34,6 +34,8 @@ struct similarity_profile {
 struct similarity_workspace {
     struct markdown markdown;
     struct normalized text;
+    struct similarity_feature *scratch;
+    size_t scratch_cap;
 };
 
 void similarity_profile_make(struct similarity_workspace *workspace, struct mirai_str title,

@@ -116,7 +116,7 @@ static void learn(struct proposing *proposing)
         all += neighbours->list[i].related;
     }
     for (size_t i = 0; i < neighbours->count; i++) {
-        const struct mirai_strs *tags = &neighbours->list[i].hit->tags;
+        const struct mirai_strs *tags = &neighbours->list[i].article.tags;
         for (size_t j = 0; j < tags->count; j++) {
             struct known *known = know(proposing, tags->items[j]);
             if (known != NULL && i < VOTERS_MAX && all > 0) {
@@ -124,10 +124,6 @@ static void learn(struct proposing *proposing)
                 known->articles++;
             }
         }
-    }
-    const struct mirai_objects *facet = &neighbours->found.facets.tag;
-    for (size_t i = 0; i < facet->count; i++) {
-        (void)know(proposing, MIRAI_ITEMS(tally, facet)[i].key);
     }
 }
 
