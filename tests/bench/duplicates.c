@@ -1,6 +1,7 @@
 /* Whether near-duplicates are told from articles that only look alike. bench-duplicates FILE.md ...: edits each file in
  * known ways, and counts who reaches the mark of duplicates. Beside it: the overlap of plain character pairs, and of sets
- * of five characters (as MinHash estimates it). The random numbers are the same in each run. */
+ * of five characters (as MinHash estimates it). The random numbers are the same in each run. SHOW_PAIRS=1 also names the
+ * pairs of different articles that reach the mark. */
 #include "libcommon/time.h"
 #include "services/search-index/insight/similarity.h"
 

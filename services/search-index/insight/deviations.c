@@ -175,14 +175,21 @@ static void check_line(struct finding *finding, struct mirai_str line, int64_t n
     }
 }
 
-/* The words of CONCEPT_PENDING that are left in a text by mistake, not said of something: 未定, TBD, TODO. */
+/* What is left in a text by mistake, not said of something. */
 static bool has_placeholder(struct mirai_str line)
 {
     static const char *const words[] = {"TODO",  "TBD",      "FIXME",    "未記入", "（記入",
-                                        "(記入", "記載予定", "追記予定", "○○",     "〇〇"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (line.len > 0 && memmem(line.data, line.len, words[i], strlen(words[i])) != NULL) {
-            return true;
+                                        "(記入", "記載予定", "追記予定", "○○"};
+    static const char first[] = "TF(\xE6\xE8\xEF\xE2"; /* bytes with which they begin */
+    for (size_t at = 0; at < line.len; at++) {
+        if (memchr(first, line.data[at], sizeof(first) - 1) == NULL) {
+            continue;
+        }
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+            size_t len = strlen(words[i]);
+            if (line.len - at >= len && memcmp(line.data + at, words[i], len) == 0) {
+                return true;
+            }
         }
     }
     return false;

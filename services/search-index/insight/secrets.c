@@ -29,6 +29,9 @@ static const char *find(struct mirai_str s, const char *word)
 
 /* ------------------------------------------------------------------ keys and tokens */
 
+/* No token is shorter. */
+#define RUN_LEAST 13
+
 /* How tokens of well-known issuers begin, and how many characters follow at least. */
 static const struct {
     const char *prefix;
@@ -46,6 +49,18 @@ static size_t run_length(struct mirai_str s, size_t at)
         n++;
     }
     return n;
+}
+
+/* Longest run of characters that tokens have. */
+static size_t longest_run(struct mirai_str s)
+{
+    size_t longest = 0;
+    for (size_t at = 0; at < s.len;) {
+        size_t n = run_length(s, at);
+        longest = n > longest ? n : longest;
+        at += n + 1;
+    }
+    return longest;
 }
 
 static bool has_issuer_token(struct mirai_str s)
@@ -252,10 +267,13 @@ static size_t read_number(struct mirai_str s, size_t at, struct number *out)
     return at;
 }
 
+static bool is_labelled(struct mirai_str s)
+{
+    return find(s, "マイナンバー") != NULL || find(s, "個人番号") != NULL || find(s, "My Number") != NULL;
+}
+
 static enum secret_kind number_in_line(struct mirai_str s)
 {
-    bool labelled =
-        find(s, "マイナンバー") != NULL || find(s, "個人番号") != NULL || find(s, "My Number") != NULL;
     for (size_t at = 0; at < s.len;) {
         if (!is_digit(s.data[at]) || (at > 0 && (is_alnum(s.data[at - 1]) || s.data[at - 1] == '.'))) {
             at++;
@@ -267,8 +285,8 @@ static enum secret_kind number_in_line(struct mirai_str s)
         if (!ends) {
             continue;
         }
-        if (number.count == 12 && labelled && (number.breaks == 0 || number.breaks == 2) &&
-            is_my_number(number.digits)) {
+        if (number.count == 12 && (number.breaks == 0 || number.breaks == 2) && is_my_number(number.digits) &&
+            is_labelled(s)) {
             return SECRET_MY_NUMBER;
         }
         if (number.count == 16 && (number.breaks == 0 || number.breaks == 3) && is_card(number.digits)) {
@@ -288,7 +306,7 @@ enum secret_kind secret_in_line(struct mirai_str line)
     if (find(line, "-----BEGIN ") != NULL && find(line, "PRIVATE KEY-----") != NULL) {
         return SECRET_PRIVATE_KEY;
     }
-    if (has_issuer_token(line) || has_jwt(line)) {
+    if (longest_run(line) >= RUN_LEAST && (has_issuer_token(line) || has_jwt(line))) {
         return SECRET_TOKEN;
     }
     if (has_password(line) || has_url_password(line)) {

@@ -13,6 +13,9 @@ static bool starts(struct mirai_str s, size_t at, const char *with)
 static size_t full_stop(struct mirai_str s, size_t at)
 {
     static const char *const marks[] = {"。", "！", "？", "．"};
+    if ((unsigned char)s.data[at] != 0xE3 && (unsigned char)s.data[at] != 0xEF) {
+        return 0;
+    }
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
         if (starts(s, at, marks[i])) {
             return strlen(marks[i]);

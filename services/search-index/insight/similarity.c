@@ -27,7 +27,7 @@
 
 /* Overlap of bags to similarity: the power that puts the mark of duplicates where they were told apart best
  * (bench-duplicates). */
-#define POWER 0.7
+#define POWER 0.6
 
 struct collector {
     struct similarity_features *out;

@@ -149,6 +149,9 @@ static void add_sentence(struct summary_workspace *workspace, size_t *count, str
     while (text.len > 0 && text.data[text.len - 1] == ' ') {
         text.len--;
     }
+    if (text.len > SUMMARY_LONGEST * UINT64_C(4)) {
+        return; /* longer than any that stands() lets pass */
+    }
     struct sentence sentence = {.text = text, .section = section, .kind = kind, .start = workspace->text.len};
     normalize(&workspace->key, text, false);
     mirai_buf_append_str(&workspace->text, mirai_buf_str(&workspace->key.text));
