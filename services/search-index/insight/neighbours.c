@@ -7,7 +7,8 @@
 
 #define SHARED_MAX 8
 
-/* Share of the texts' similarity in what `related` says; the rest is of the shared words. */
+/* Share of the texts' similarity in what `related` says; the rest is of the shared words. Hundredths only: what
+ * stands in articles that may not be seen changes the words' weights a little. */
 #define SHARE_OF_SAME 0.5
 
 /* Most that related articles may have, which are no duplicates. */
@@ -76,7 +77,7 @@ static int compare_with(struct neighbours *neighbours, const struct source *sour
         similarity_profile_make(&neighbours->workspace, article->title, article->body, &neighbours->other);
         neighbour->same = similarity(&neighbours->own, &neighbours->other);
     }
-    double related = SHARE_OF_SAME * neighbour->same + (1 - SHARE_OF_SAME) * words;
+    double related = round(100 * (SHARE_OF_SAME * neighbour->same + (1 - SHARE_OF_SAME) * words)) / 100;
     neighbour->related = neighbour->same >= SIMILARITY_DUPLICATE
                              ? neighbour->same
                              : fmin(fmax(related, neighbour->same), RELATED_MOST);

@@ -9,6 +9,10 @@
 /* Postings that are read for one request: some milliseconds. */
 #define POSTINGS_MAX 150000
 
+/* Words of fewer articles than this are all alike: whether an article that the principal may not see has a rare word
+ * must not show in what the other articles are worth. */
+#define DF_LEAST 5.0
+
 struct source_sum {
     float score;
     uint32_t terms;
@@ -130,8 +134,8 @@ static void weigh(struct finding *finding)
                 finding->df[i] += term.df;
             }
         }
-        double df = (double)finding->df[i];
-        finding->terms[i].weight *= log(1 + fmax(n - df + 0.5, 0) / (df + 0.5));
+        double df = fmax((double)finding->df[i], DF_LEAST);
+        finding->terms[i].weight *= log(1 + fmax(n - df + 0.5, 0.5) / (df + 0.5));
     }
 }
 
