@@ -117,6 +117,7 @@ class Insight(Case):
             self.assertNotIn("Tr0ub4dor", messages)
 
     def test_odd_drafts_are_answered(self):
+        self.assertIn("title-missing", [row["rule"] for row in self.check()["deviations"]])
         for title, body in (("", ""), ("-VPN \"or\" tag:x", "🍣" * 1000), ("x" * 300, "](" * 200000), ("あ", "影響|" * 50000)):
             self.assertEqual(len(self.check(title=title, body=body)["types"]), 6)
         self.expect_problem(self.client.post("/api/v1/drafts/check", {"title": "x" * 301}), 422)

@@ -184,7 +184,14 @@ static void odd_drafts_are_answered(void **state)
 {
     struct fixture *f = *state;
     struct mirai_buf huge = {0};
+    struct insight_workspace *workspace = insight_workspace_new();
+    struct source source = source_for(f, &colleague);
+    struct mirai_draft nothing = {0};
+    struct mirai_draft_report report = {0};
     put_all(f);
+    assert_int_equal(insight_check(workspace, &source, &nothing, MIRAI_LOCALE_EN, &report), 0);
+    assert_int_equal(report.types.count, 6);
+    insight_workspace_free(workspace);
     (void)check(f, 0, "", "", &colleague);
     (void)check(f, 0, "-VPN \"or\" tag:x type:change OR ((", "🍣🍣🍣 \xE3\x82\x99\xE3\x82\x99", &colleague);
     while (huge.len < (1u << 20)) {
