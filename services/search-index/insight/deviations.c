@@ -186,6 +186,9 @@ static bool has_placeholder(struct mirai_str line)
             continue;
         }
         for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+            if (words[i][0] != line.data[at]) {
+                continue;
+            }
             size_t len = strlen(words[i]);
             if (line.len - at >= len && memcmp(line.data + at, words[i], len) == 0) {
                 return true;

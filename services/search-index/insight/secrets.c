@@ -178,21 +178,33 @@ static bool starts_word(struct mirai_str s, const char *word)
     return true;
 }
 
-static bool has_password(struct mirai_str s)
+/* Whether a secret follows the word for one that stands at `at`. */
+static bool is_password_at(struct mirai_str s, size_t at)
 {
-    for (size_t at = 0; at < s.len; at++) {
-        if (strchr("pPsSaAtTcC\xE3\xE6", s.data[at]) == NULL || s.data[at] == '\0') {
+    struct mirai_str rest = {s.data + at, s.len - at};
+    char first = rest.data[0] >= 'A' && rest.data[0] <= 'Z' ? (char)(rest.data[0] + 32) : rest.data[0];
+    for (size_t i = 0; i < sizeof(password_words) / sizeof(password_words[0]); i++) {
+        if (password_words[i][0] != first || !starts_word(rest, password_words[i])) {
             continue;
         }
-        for (size_t i = 0; i < sizeof(password_words) / sizeof(password_words[0]); i++) {
-            struct mirai_str rest = {s.data + at, s.len - at};
-            if (starts_word(rest, password_words[i])) {
-                size_t len = strlen(password_words[i]);
-                struct mirai_str value = value_behind((struct mirai_str){rest.data + len, rest.len - len});
-                if (value.len > 0 && !is_example(value) && looks_secret(value)) {
-                    return true;
-                }
-            }
+        size_t len = strlen(password_words[i]);
+        struct mirai_str value = value_behind((struct mirai_str){rest.data + len, rest.len - len});
+        if (value.len > 0 && !is_example(value) && looks_secret(value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_password(struct mirai_str s)
+{
+    for (size_t at = 0; at + 3 <= s.len; at++) {
+        const unsigned char *p = (const unsigned char *)s.data + at;
+        bool kana = p[0] == 0xE3 && p[1] == 0x83 && p[2] == 0x91; /* パ */
+        bool other = p[0] == 0xE6 || (p[0] < 0x80 && memchr("pPsSaAtTcC", p[0], 10) != NULL);
+        bool begins = at == 0 || !is_alnum(s.data[at - 1]) || (p[0] >= 'A' && p[0] <= 'Z'); /* dbPassword */
+        if ((kana || (other && begins)) && is_password_at(s, at)) {
+            return true;
         }
     }
     return false;

@@ -271,6 +271,8 @@ static const struct {
     {SECRET_TOKEN, "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.sig"},
     {SECRET_NONE, "task-ghp_short と sk-1"},
     {SECRET_PASSWORD, "password=Summer2026!"},
+    {SECRET_PASSWORD, "dbPassword: 'Kx9vQ2mz'"},
+    {SECRET_PASSWORD, "DB_PASSWORD=Kx9vQ2mz"},
     {SECRET_PASSWORD,
      "| パスワード | `Kx9vQ2mz` |\xE3\x81\xAF\xE3\x80\x8CKx9vQ2mz\xE3\x80\x8D パスワード：Kx9vQ2mz"},
     {SECRET_PASSWORD, "curl https://admin:hunter2@db01/"},
