@@ -36,6 +36,7 @@ struct search_thread {
     struct searcher *searcher;
     struct analyzer *analyzer;
     struct query_workspace *workspace;
+    struct insight_workspace *insight;
     struct generation *generation;
     struct index_reader *reader;
 };
@@ -82,8 +83,10 @@ void search_job_free(struct search_job *job);
 /* Takes the job over and answers its request. */
 void searcher_submit(struct search_job *job);
 
-/* The work of search.query and search.suggest. */
+/* The work of search.query, search.suggest, search.similar and search.check. */
 int search_work_query(struct search_job *job, struct search_thread *thread);
 int search_work_suggest(struct search_job *job, struct search_thread *thread);
+int search_work_similar(struct search_job *job, struct search_thread *thread);
+int search_work_check(struct search_job *job, struct search_thread *thread);
 
 #endif
