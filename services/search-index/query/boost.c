@@ -6,9 +6,9 @@
 #include <math.h>
 
 /* Days to which the age is kept exactly; older is as old. */
-#define AGE_MAX (100 * 366)
+#define AGE_MAX INT64_C(36600)
 
-#define DAY_MS  (24 * 3600 * INT64_C(1000))
+#define DAY_MS  (INT64_C(24) * 3600 * 1000)
 
 /* Opened so often in 30 days, an article cannot rise any more. */
 #define VIEWS_FULL 1000

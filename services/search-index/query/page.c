@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define HITS_DEFAULT 20
-#define DAY_MS       (24 * 3600 * INT64_C(1000))
+#define DAY_MS       (INT64_C(24) * 3600 * 1000)
 
 /* A whole number that a double could hold, too. */
 #define SCORE_LIMIT (INT64_C(1) << 53)

@@ -94,7 +94,7 @@ static uint32_t gain_of(const struct search *search, const struct query_term *te
     if (alternative->synonym && typed_df > 0) {
         value = fmin(value, idf(documents, typed_df));
     }
-    double gain = term->weight * alternative->weight * value * SCORE_ONE / SEGMENT_LEVELS;
+    double gain = term->weight * alternative->weight * value * (double)SCORE_ONE / SEGMENT_LEVELS;
     return gain < 1 ? 1 : gain > GAIN_MAX ? GAIN_MAX : (uint32_t)(gain + 0.5);
 }
 
@@ -178,7 +178,7 @@ void plan_make(struct search *search)
     *plan = (struct plan){.required = UINT64_MAX};
     plan->terms = mirai_arena_alloc(search->arena, query->terms_len * sizeof(plan->terms[0]));
     plan->groups = mirai_arena_alloc(search->arena, query->groups_len * sizeof(plan->groups[0]));
-    for (size_t i = 0; i < query->terms_len && i < QUERY_TERMS_MAX * 2; i++) {
+    for (size_t i = 0; i < query->terms_len && i < (size_t)2 * QUERY_TERMS_MAX; i++) {
         plan_term(search, &query->terms[i]);
     }
     for (size_t i = 0; i < query->groups_len && i < QUERY_GROUPS_MAX; i++) {

@@ -11,7 +11,7 @@
 #define SCORE_ONE 65536
 
 /* No sum of QUERY_TERMS_MAX * 2 terms leaves 31 bits. */
-#define GAIN_MAX ((1u << 24) / SEGMENT_LEVELS)
+#define GAIN_MAX 266305 /* 2^24 / SEGMENT_LEVELS */
 
 /* Documents of a segment are ranked in windows of so many (4,096 sums of 4 bytes stay in the first-level cache). */
 #define WINDOW       4096

@@ -345,7 +345,7 @@ static bool find_all(struct source *source, uint32_t doc, uint8_t least, unsigne
 /* A phrase is in a text no more often than its rarest part: the least level of its parts. */
 uint8_t source_lookup(struct source *source, struct source_pool *pool, uint32_t doc, uint8_t least)
 {
-    unsigned at[QUERY_PARTS_MAX];
+    unsigned at[QUERY_PARTS_MAX] = {0};
     uint8_t level;
     if (source->levels != NULL) {
         return source->levels[doc];
@@ -359,7 +359,7 @@ uint8_t source_lookup(struct source *source, struct source_pool *pool, uint32_t 
 size_t source_positions(struct source *source, struct source_pool *pool, uint32_t doc, uint32_t *out,
                         size_t max)
 {
-    unsigned at[QUERY_PARTS_MAX];
+    unsigned at[QUERY_PARTS_MAX] = {0};
     uint8_t level;
     if (source->levels != NULL || !find_all(source, doc, 0, at, &level)) {
         return 0;
