@@ -11,6 +11,10 @@
  * cannot be among the hits are not looked at. */
 #define EXACT_POSTINGS_MAX 200000
 
+/* After so many candidates it is looked at whether filters and rights let so few through that they had better be asked before
+ * the words: the threshold stays low then, so that the words leave nothing out. */
+#define SIEVE_AFTER 2000
+
 /* Texts, and bytes of them, that one query looks through only for the total. Hits are always checked. */
 #define COUNT_TEXTS_MAX 200
 #define COUNT_BYTES_MAX (16u << 20)
@@ -81,6 +85,7 @@ struct search {
     struct query_boosts boosts;
     uint32_t boost_max;   /* the most that all boosts together may add, in 1/SCORE_ONE of the words' score */
     uint64_t exact_max;   /* postings: EXACT_POSTINGS_MAX */
+    size_t sieve_after;   /* SIEVE_AFTER */
     bool parts;           /* articles may have several units */
     bool scored;          /* by words; otherwise by time */
     bool exhaustive;      /* every document that passes is considered: totals are exact */
@@ -91,6 +96,8 @@ struct search {
     bool inexact; /* something was not counted */
     size_t texts; /* looked through so far */
     size_t texts_bytes;
+    size_t considered; /* documents that the words let through */
+    size_t admitted;   /* of these, by filters and rights */
     /* where the ranking is */
     size_t segment;
     uint32_t window;
@@ -105,8 +112,10 @@ const struct candidate *search_page(struct search *search, size_t *count, struct
 /* Whether the time is up; then the answer is what was found so far. */
 bool search_out_of_time(struct search *search);
 
-/* A document of the current segment that has `words` from its words: check it, count it, offer it to the heap.
- * Documents of a window in ascending order. */
+/* The article of a unit that lives, when filters and rights let it through; NULL otherwise. */
+const struct catalog_entry *search_admits(struct search *search, const struct segment_doc *unit);
+
+/* A document of the current segment that has `words` from its words: check it, count it, offer it to the heap. */
 void consider(struct search *search, uint32_t doc, uint32_t words);
 
 /* plan.c: look the query's terms up in the segments of the view. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define WORDS_MAX     24
+#define SOURCES_MAX   64  /* alternatives of all words */
 #define PLACES_MAX    256 /* of a word in a document */
 #define PASSAGE       60
 #define NEAR          30
@@ -22,6 +23,8 @@
 struct place_list {
     uint32_t places[PLACES_MAX];
     size_t len;
+    struct source *sources; /* of its alternatives, in the current segment */
+    size_t sources_len;
     uint32_t weight;   /* the most that the word gives to a score */
     uint32_t position; /* in the query */
 };
@@ -30,6 +33,7 @@ struct proximity {
     struct place_list words[WORDS_MAX]; /* in the query's order */
     size_t len;
     const struct plan_term *terms[WORDS_MAX];
+    struct source sources[SOURCES_MAX];
 };
 
 static uint32_t weight_of(const struct plan_term *term)
@@ -78,21 +82,34 @@ bool proximity_applies(const struct search *search)
 
 /* ------------------------------------------------------------------ one document */
 
-/* Where the first of the word's alternatives that stands in the document stands. */
-static void find_places(struct search *search, const struct plan_term *term,
-                        const struct candidate *candidate, struct place_list *word)
+static void open_words(struct search *search, struct proximity *proximity, uint32_t segment)
 {
     struct source_pool *pool = &search->space->pool;
-    const struct segment *segment = search->view->segments[candidate->segment];
-    word->len = 0;
-    for (size_t i = 0; i < term->alternatives_len && word->len == 0; i++) {
-        const struct plan_alternative *one = &term->alternatives[i];
-        struct source source;
-        source_pool_segment(pool);
-        if (!one->prefix &&
-            source_open(&source, pool, segment, candidate->segment, one->parts, one->parts_len, false)) {
-            word->len = source_positions(&source, pool, candidate->doc, word->places, PLACES_MAX);
+    size_t sources = 0;
+    source_pool_segment(pool);
+    for (size_t i = 0; i < proximity->len; i++) {
+        const struct plan_term *term = proximity->terms[i];
+        struct place_list *word = &proximity->words[i];
+        word->sources = &proximity->sources[sources];
+        word->sources_len = 0;
+        for (size_t j = 0; j < term->alternatives_len && sources < SOURCES_MAX; j++) {
+            const struct plan_alternative *one = &term->alternatives[j];
+            if (!one->prefix &&
+                source_open(&proximity->sources[sources], pool, search->view->segments[segment], segment,
+                            one->parts, one->parts_len, false)) {
+                sources++;
+                word->sources_len++;
+            }
         }
+    }
+}
+
+/* Where the first of the word's alternatives that stands in the document stands. */
+static void find_places(struct search *search, uint32_t doc, struct place_list *word)
+{
+    word->len = 0;
+    for (size_t i = 0; i < word->sources_len && word->len == 0; i++) {
+        word->len = source_positions(&word->sources[i], &search->space->pool, doc, word->places, PLACES_MAX);
     }
 }
 
@@ -183,7 +200,7 @@ static double neighbours(const struct place_list *a, const struct place_list *b)
 static uint32_t measure(struct search *search, struct proximity *proximity, const struct candidate *candidate)
 {
     for (size_t i = 0; i < proximity->len; i++) {
-        find_places(search, proximity->terms[i], candidate, &proximity->words[i]);
+        find_places(search, candidate->doc, &proximity->words[i]);
     }
     double value = PASSAGE_WEIGHT * best_passage(proximity);
     for (size_t i = 1; i < proximity->len; i++) {
@@ -192,15 +209,32 @@ static uint32_t measure(struct search *search, struct proximity *proximity, cons
     return (uint32_t)(value * search->space->boosts.proximity / 100);
 }
 
+/* Lists are read forward only: by segment and document. */
+static int compare_documents(const void *a, const void *b)
+{
+    const struct candidate *x = *(struct candidate *const *)a;
+    const struct candidate *y = *(struct candidate *const *)b;
+    return x->segment != y->segment ? (x->segment < y->segment ? -1 : 1)
+                                    : (x->doc > y->doc) - (x->doc < y->doc);
+}
+
 void proximity_add(struct search *search, struct candidate *candidates, size_t len)
 {
+    struct candidate *order[SECOND_STAGE_MAX];
     if (!proximity_applies(search)) {
         return;
     }
     struct proximity *proximity = mirai_arena_alloc(search->arena, sizeof(*proximity));
     take_words(search, proximity);
     for (size_t i = 0; i < len; i++) {
-        candidates[i].near = measure(search, proximity, &candidates[i]);
-        candidates[i].score += candidates[i].near;
+        order[i] = &candidates[i];
+    }
+    qsort(order, len, sizeof(order[0]), compare_documents);
+    for (size_t i = 0; i < len; i++) {
+        if (i == 0 || order[i]->segment != order[i - 1]->segment) {
+            open_words(search, proximity, order[i]->segment);
+        }
+        order[i]->near = measure(search, proximity, order[i]);
+        order[i]->score += order[i]->near;
     }
 }

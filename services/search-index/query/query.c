@@ -59,19 +59,30 @@ static bool counts_on(struct search *search)
     return !search->plan.inexact;
 }
 
+const struct catalog_entry *search_admits(struct search *search, const struct segment_doc *unit)
+{
+    const struct catalog_entry *entry = catalog_get(search->catalog, unit->slot);
+    if (entry == NULL || entry->version != unit->version) {
+        search->changed |= entry != NULL && entry->version >= search->view->next_version;
+        return NULL;
+    }
+    const struct catalog_entry *article = catalog_article(search->catalog, entry);
+    return article != NULL && filters_pass(search, article) ? article : NULL;
+}
+
 void consider(struct search *search, uint32_t doc, uint32_t words)
 {
     const struct segment_doc *unit = &segment_docs(search->view->segments[search->segment])[doc];
-    const struct catalog_entry *entry = catalog_get(search->catalog, unit->slot);
     struct top *top = &search->space->top;
-    if (search->late || entry == NULL || entry->version != unit->version) {
-        search->changed |= entry != NULL && entry->version >= search->view->next_version;
+    if (search->late) {
         return;
     }
-    const struct catalog_entry *article = catalog_article(search->catalog, entry);
-    if (article == NULL || !filters_pass(search, article)) {
+    const struct catalog_entry *article = search_admits(search, unit);
+    search->considered++;
+    if (article == NULL) {
         return;
     }
+    search->admitted++;
     struct candidate candidate = {.id = article->id,
                                   .slot = unit->slot,
                                   .segment = (uint32_t)search->segment,
@@ -79,6 +90,7 @@ void consider(struct search *search, uint32_t doc, uint32_t words)
                                   .words = words,
                                   .score = article->updated_at};
     if (search->scored) {
+        const struct catalog_entry *entry = catalog_get(search->catalog, unit->slot);
         candidate.score = boosts_add(search, article, article_slot(entry, unit->slot), words, NULL);
     }
     bool hit = top->len < top->max || candidate_better(&candidate, &top->items[0]);
@@ -89,7 +101,9 @@ void consider(struct search *search, uint32_t doc, uint32_t words)
         return;
     }
     tallies_count(search, article);
-    top_offer(top, &candidate, search->parts);
+    if (hit) {
+        top_offer(top, &candidate, search->parts);
+    }
 }
 
 /* ------------------------------------------------------------------ passes */
@@ -295,6 +309,7 @@ int query_run(struct index_reader *reader, struct query_workspace *workspace, st
     search->request = request;
     search->principal = principal;
     search->exact_max = EXACT_POSTINGS_MAX;
+    search->sieve_after = SIEVE_AFTER;
     search->deadline_us = work_until(deadline_us, now);
     query_parse(analyzer, workspace->help.vocabulary,
                 mirai_has(search_query, request, q) ? request->q : (struct mirai_str){0}, arena,

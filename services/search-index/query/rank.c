@@ -12,6 +12,15 @@
 /* Window whose required groups leave so few documents: each is looked up, the lists are not read through. */
 #define SPARSE 128
 
+/* So few in a hundred candidates let through by filters and rights: these are asked first. */
+#define SIEVE_PERCENT 5
+
+/* Documents ahead for which memory is asked while one is looked at: catalogue entries lie anywhere. */
+#define AHEAD 16
+
+/* Looking a document up in a list costs as much as reading so many postings of it. */
+#define LOOKUP_COST 12
+
 /* An alternative of a term in the current segment. */
 struct ranked_alternative {
     struct source source;
@@ -23,6 +32,7 @@ struct ranked_term {
     struct ranked_alternative *alternatives;
     size_t len;
     uint32_t bound; /* score in the window */
+    size_t cost;    /* of reading through a window, in postings, about */
 };
 
 struct ranker {
@@ -63,6 +73,7 @@ static void open_term(struct search *search, struct ranker *ranker, const struct
         if (source_open(&to->source, &search->space->pool, segment, search->segment, one->parts,
                         one->parts_len, one->prefix)) {
             to->gain = one->gain;
+            term->cost += source_cost(&to->source, segment_count(segment), WINDOW);
             ranker->alternatives_len++;
             term->len++;
         }
@@ -201,26 +212,45 @@ static void collect(struct ranker *ranker, const uint64_t *bits)
     }
 }
 
-/* Complete the candidates' sums by the first `count` terms of the order, the greatest first, leaving out who cannot
- * reach `least` any more. */
-static void complete(struct search *search, struct ranker *ranker, uint32_t from, size_t count,
+/* Leave out the candidates that cannot reach `least` with what the terms from here on can give. */
+static void drop(struct ranker *ranker, uint64_t rest, uint64_t least)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ranker->candidates_len; i++) {
+        uint16_t at = ranker->candidates[i];
+        ranker->candidates[kept] = at;
+        kept += ranker->sums[at] + rest >= least;
+    }
+    ranker->candidates_len = kept;
+}
+
+static void look_up_all(struct search *search, struct ranker *ranker, struct ranked_term *term, uint32_t from,
+                        uint64_t rest, uint64_t least)
+{
+    for (size_t i = 0; i < ranker->candidates_len; i++) {
+        uint32_t *sum = &ranker->sums[ranker->candidates[i]];
+        uint64_t reach = *sum + rest;
+        *sum += look_up(search, term, from + ranker->candidates[i], least > reach ? least - reach : 0);
+    }
+}
+
+/* Complete the candidates' sums by the first `count` terms of the order, the greatest first. Where there are many
+ * candidates, reading the term's postings of the window is faster. */
+static void complete(struct search *search, struct ranker *ranker, uint32_t from, uint32_t to, size_t count,
                      uint64_t least)
 {
-    for (size_t i = count; i > 0 && ranker->candidates_len > 0; i--) {
+    for (size_t i = count; i > 0; i--) {
         struct ranked_term *term = &ranker->terms[ranker->order[i - 1]];
         uint64_t rest = ranker->below[i - 1];
-        size_t kept = 0;
-        for (size_t j = 0; j < ranker->candidates_len; j++) {
-            uint16_t at = ranker->candidates[j];
-            uint64_t reach = ranker->sums[at] + rest;
-            if (reach + term->bound < least) {
-                ranker->sums[at] = 0;
-                continue;
-            }
-            ranker->sums[at] += look_up(search, term, from + at, least > reach ? least - reach : 0);
-            ranker->candidates[kept++] = at;
+        drop(ranker, rest + term->bound, least);
+        if (ranker->candidates_len == 0) {
+            return;
         }
-        ranker->candidates_len = kept;
+        if (ranker->candidates_len * term->len * LOOKUP_COST > term->cost) {
+            add_term(search, ranker, term, from, to);
+        } else {
+            look_up_all(search, ranker, term, from, rest, least);
+        }
     }
 }
 
@@ -255,10 +285,42 @@ static void offer_all(struct search *search, struct ranker *ranker, uint32_t fro
     }
 }
 
+static bool is_sieving(const struct search *search)
+{
+    return search->considered >= search->sieve_after &&
+           search->admitted * 100 < search->considered * SIEVE_PERCENT;
+}
+
+static void ask_ahead(const struct search *search, const struct ranker *ranker, uint32_t from, size_t at)
+{
+    if (at >= AHEAD) {
+        const struct segment_doc *docs = segment_docs(search->view->segments[search->segment]);
+        __builtin_prefetch(catalog_get(search->catalog, docs[from + ranker->candidates[at - AHEAD]].slot));
+    }
+}
+
+/* Take out of the mask what filters and rights do not let through. */
+static void sieve(struct search *search, struct ranker *ranker, uint32_t from)
+{
+    const struct segment_doc *docs = segment_docs(search->view->segments[search->segment]);
+    collect(ranker, ranker->mask);
+    for (size_t i = ranker->candidates_len; i-- > 0;) {
+        uint16_t at = ranker->candidates[i];
+        ask_ahead(search, ranker, from, i);
+        if (search_admits(search, &docs[from + at]) == NULL) {
+            ranker->mask[at / 64] &= ~(UINT64_C(1) << at % 64);
+        }
+    }
+}
+
 static void rank_by_words(struct search *search, uint32_t from, uint32_t to)
 {
     struct ranker *ranker = search->space->ranker;
-    bool sparse = search->plan.required != UINT64_MAX && count_bits(ranker->mask) <= SPARSE;
+    bool sieving = is_sieving(search);
+    if (sieving) {
+        sieve(search, ranker, from);
+    }
+    bool sparse = (sieving || search->plan.required != UINT64_MAX) && count_bits(ranker->mask) <= SPARSE;
     bound_window(ranker, from, to);
     uint64_t least = search->exhaustive ? 0 : least_of_words(search);
     size_t optional = sparse ? ranker->terms_len : count_optional(ranker, least);
@@ -274,16 +336,18 @@ static void rank_by_words(struct search *search, uint32_t from, uint32_t to)
         }
         collect(ranker, ranker->bits);
     }
-    complete(search, ranker, from, optional, least);
+    complete(search, ranker, from, to, optional, least);
     offer_all(search, ranker, from, least);
     clear(ranker);
 }
 
+/* By time: from the last one on, as later documents are mostly newer and fill the heap for good. */
 static void rank_all(struct search *search, uint32_t from)
 {
     struct ranker *ranker = search->space->ranker;
     collect(ranker, ranker->mask);
-    for (size_t i = 0; i < ranker->candidates_len; i++) {
+    for (size_t i = ranker->candidates_len; i-- > 0;) {
+        ask_ahead(search, ranker, from, i);
         consider(search, from + ranker->candidates[i], 0);
     }
 }
@@ -310,7 +374,10 @@ static void rank_segment(struct search *search)
     if (!groups_open(search) || (search->scored && search->space->ranker->terms_len == 0)) {
         return;
     }
-    for (uint32_t from = 0; from < count; from += WINDOW) {
+    uint32_t windows = (count + WINDOW - 1) / WINDOW;
+    bool backwards = !search->scored && search->plan.groups_len == 0; /* nothing that is read forward only */
+    for (uint32_t i = 0; i < windows; i++) {
+        uint32_t from = (backwards ? windows - 1 - i : i) * WINDOW;
         uint32_t to = count - from > WINDOW ? from + WINDOW : count;
         if (!rank_window(search, from, to)) {
             return;

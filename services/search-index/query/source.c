@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+/* Positions that are looked at for a posting cost as much as reading so many postings. */
+#define POSITION_COST 30
+
 /* Terms with a prefix that are looked at in a segment. */
 #define PREFIX_TERMS_MAX 4096
 
@@ -36,20 +39,18 @@ void source_pool_free(struct source_pool *pool)
 
 /* ------------------------------------------------------------------ lists */
 
-/* Index of the first posting of the decoded block that is not below `doc`. */
+/* Index of the first posting of the decoded block that is not below `doc`, which is not above its last one. Halving
+ * without branches. */
 static unsigned first_at(const struct segment_cursor *cursor, uint32_t doc)
 {
-    unsigned low = 0;
-    unsigned high = cursor->len;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (cursor->docs[middle] < doc) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    const uint32_t *base = cursor->docs;
+    unsigned len = cursor->len;
+    while (len > 1) {
+        unsigned half = len / 2;
+        base += base[half - 1] < doc ? half : 0;
+        len -= half;
     }
-    return low;
+    return (unsigned)(base - cursor->docs);
 }
 
 static bool list_seek(struct list *list, uint32_t doc)
@@ -96,6 +97,7 @@ static bool open_lists(struct source *source, struct source_pool *pool, const st
         source->max_level = term->max_level < source->max_level ? term->max_level : source->max_level;
     }
     segment_cursor_open(&source->scout, segment, &parts[0].terms[at]);
+    source->df = parts[0].terms[at].df;
     source->lists_len = parts_len;
     pool->lists_len += parts_len;
     return true;
@@ -328,6 +330,18 @@ static size_t meet_all(struct source *source, struct source_pool *pool, const un
     return len;
 }
 
+/* Where most lookups go. */
+static uint8_t plain_level(struct list *list, uint32_t doc, uint8_t least)
+{
+    struct segment_cursor *cursor = &list->cursor;
+    if ((doc > cursor->block_last && !list_seek(list, doc)) || list->ended || cursor->block_max < least) {
+        return 0;
+    }
+    segment_cursor_decode(cursor);
+    unsigned at = first_at(cursor, doc);
+    return cursor->docs[at] == doc ? cursor->levels[at] : 0;
+}
+
 static bool find_all(struct source *source, uint32_t doc, uint8_t least, unsigned *at, uint8_t *level)
 {
     *level = SEGMENT_LEVELS;
@@ -342,6 +356,15 @@ static bool find_all(struct source *source, uint32_t doc, uint8_t least, unsigne
     return *level >= least;
 }
 
+size_t source_cost(const struct source *source, uint32_t documents, uint32_t window)
+{
+    if (source->levels != NULL) {
+        return window / 4;
+    }
+    uint64_t postings = (uint64_t)source->df * window / (documents > window ? documents : window);
+    return (size_t)postings * (source_is_plain(source) ? 1 : POSITION_COST);
+}
+
 /* A phrase is in a text no more often than its rarest part: the least level of its parts. */
 uint8_t source_lookup(struct source *source, struct source_pool *pool, uint32_t doc, uint8_t least)
 {
@@ -350,10 +373,13 @@ uint8_t source_lookup(struct source *source, struct source_pool *pool, uint32_t 
     if (source->levels != NULL) {
         return source->levels[doc];
     }
+    if (source_is_plain(source)) {
+        return plain_level(&source->lists[0], doc, least);
+    }
     if (!find_all(source, doc, least, at, &level)) {
         return 0;
     }
-    return source_is_plain(source) || meet_all(source, pool, at, pool->starts, POSITIONS_MAX) > 0 ? level : 0;
+    return meet_all(source, pool, at, pool->starts, POSITIONS_MAX) > 0 ? level : 0;
 }
 
 size_t source_positions(struct source *source, struct source_pool *pool, uint32_t doc, uint32_t *out,

@@ -29,6 +29,7 @@ struct source {
     size_t lists_len;
     uint8_t *levels; /* a level for each document of the segment instead of lists (a prefix), or NULL */
     uint8_t max_level;
+    uint32_t df; /* of the first list */
     /* upper bounds of windows */
     struct segment_cursor scout;
     bool scout_ended;
@@ -71,6 +72,10 @@ static inline bool source_is_plain(const struct source *source)
 {
     return source->lists_len == 1;
 }
+
+/* Postings that are read in a window of so many of the segment's documents, on average; each position that must be looked
+ * at counts as some. */
+size_t source_cost(const struct source *source, uint32_t documents, uint32_t window);
 
 /* The level in `doc`, or 0; also 0 when it cannot be `least`. Documents in ascending order, not below the last
  * window that was marked or added. */

@@ -426,6 +426,7 @@ static void begin(struct model *model, struct search *search, const struct query
                               .principal = principal,
                               .query = *query,
                               .exact_max = exact ? UINT64_MAX - 1 : 0,
+                              .sieve_after = 30,
                               .deadline_us = mirai_monotonic_us() + 60000000};
 }
 
@@ -472,7 +473,7 @@ static void test_finds_what_brute_force_finds(void **state)
     struct model *model = *state;
     static const struct query_boosts none = {0};
     static const struct query_boosts some = {.freshness = 10, .half_life_days = 9000};
-    for (int round = 0; round < 30; round++) {
+    for (int round = 0; round < 60; round++) {
         struct query query = {0};
         random_terms(model, &query);
         random_groups(model, &query);
