@@ -314,6 +314,22 @@ static bool check_syslog(struct mirai_str text)
                                       &port);
 }
 
+static bool check_clamd(struct mirai_str text)
+{
+    static const struct mirai_str path = {"unix:/", 6}, tcp = {"tcp://", 6};
+    char host[64];
+    int port;
+    if (text.len <= path.len) {
+        return false;
+    }
+    if (memcmp(text.data, path.data, path.len) == 0) {
+        return text.len - (path.len - 1) <= PATH_MAX_UNIX;
+    }
+    return memcmp(text.data, tcp.data, tcp.len) == 0 &&
+           mirai_config_parse_address((struct mirai_str){text.data + tcp.len, text.len - tcp.len}, host,
+                                      &port);
+}
+
 static bool check_seed(struct mirai_str text)
 {
     unsigned char seed[32];
@@ -347,6 +363,7 @@ static const struct {
     [MIRAI_CONFIG_RPC_PEERS] = {check_peers, "NAME=USER, comma-separated"},
     [MIRAI_CONFIG_AUDIT_KEY] = {check_seed, "64 hexadecimal digits"},
     [MIRAI_CONFIG_AUDIT_SYSLOG] = {check_syslog, "off, /PATH, udp://IPV4:PORT or udp://[IPV6]:PORT"},
+    [MIRAI_CONFIG_CLAMD] = {check_clamd, "unix:/PATH, tcp://IPV4:PORT or tcp://[IPV6]:PORT"},
     [MIRAI_CONFIG_CORS_ORIGINS] = {check_origins,
                                    "https://HOST or https://HOST:PORT in lower case, without the port "
                                    "443, comma-separated without spaces; no *"},

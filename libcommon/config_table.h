@@ -147,6 +147,10 @@
     I(PASSWORD_MEMORY_KIB, 19456, 8192, 1048576, "KiB", "Argon2id memory for one password hash")             \
     I(PASSWORD_PASSES, 2, 1, 16, "passes", "Argon2id passes")                                                \
     I(PASSWORD_WORKERS, 2, 1, 16, "threads", "passwords hashed at once; the rest wait in a bounded queue")   \
+    S(CLAMD, "", 0,                                                                                          \
+      "virus scanner that looks at every upload before anybody sees it: unix:/PATH or tcp://ADDRESS:PORT "   \
+      "of clamd; the same for knowledge-store and gateway; empty: none")                                     \
+    I(CLAMD_TIMEOUT_MS, 30000, 100, 60000, "ms", "longest time that it may take over one file")              \
     I(FEED_KEEP_DAYS, 30, 1, 3650, "days", "how long change feed rows are kept")                             \
     I(IDEMPOTENCY_HOURS, 24, 1, 720, "hours", "how long idempotency keys are remembered")                    \
     S(AUDIT_KEY, "", MIRAI_CONFIG_SECRET,                                                                    \
@@ -159,6 +163,26 @@
       "/dev/log, or udp://ADDRESS:PORT")                                                                     \
     I(SEARCH_READERS, 2, 1, 64, "threads", "searches that run at once")                                      \
     I(SEARCH_TIMEOUT_MS, 1000, 10, 60000, "ms", "longest time of one search")                                \
+    I(SEARCH_BOOST_FRESHNESS, 3, 0, 50, "%", "what an article saved today adds to its score; 0: nothing")    \
+    I(SEARCH_FRESHNESS_DAYS, 180, 1, 10000, "days", "age at which half of that is left")                     \
+    I(SEARCH_BOOST_RATING, 3, 0, 50, "%", "what five stars of many readers add to the score; 0: nothing")    \
+    I(SEARCH_BOOST_VIEWS, 3, 0, 50, "%",                                                                     \
+      "what being opened very often in the last 30 days adds to the score; 0: nothing")                      \
+    I(SEARCH_BOOST_TITLE, 15, 0, 50, "%",                                                                    \
+      "what a title that is just the query adds to the score; 0: nothing")                                   \
+    I(SEARCH_BOOST_PROXIMITY, 100, 0, 300, "%",                                                              \
+      "weight of how near the query's words are to each other in a text; 100: as tuned, 0: none")            \
+    B(EXTRACT, true, "the text of attachments is read and searched")                                         \
+    I(EXTRACT_WORKERS, 1, 1, 16, "processes", "attachments that are read at once")                           \
+    I(EXTRACT_MAX_BYTES, 67108864, 1024, 1073741824, "bytes", "largest attachment whose text is read")       \
+    I(EXTRACT_TIMEOUT_MS, 60000, 2000, 600000, "ms",                                                         \
+      "longest time to read one attachment; half of it may be processor time")                               \
+    I(EXTRACT_MEMORY_BYTES, 536870912, 134217728, INT64_C(68719476736), "bytes",                             \
+      "address space of the process that reads an attachment")                                               \
+    I(EXTRACT_CACHE_BYTES, 1073741824, 1048576, INT64_C(1099511627776), "bytes",                             \
+      "compressed texts of attachments that are kept")                                                       \
+    I(SEARCH_LOG_DAYS, 90, 0, 366, "days",                                                                   \
+      "how long it is kept what was searched for and which hits were opened; 0: not noted at all")           \
     S(BACKUP_DAILY, "03:00", 0, "local time of the daily snapshot, HH:MM; off: none")                        \
     S(BACKUP_WEEKLY, "Sun 04:00", 0, "local time of the weekly snapshot, DAY HH:MM; off: none")              \
     I(BACKUP_KEEP_DAYS, 30, 1, 3650, "days", "how long daily and manual snapshots are kept")                 \

@@ -16,12 +16,14 @@
     E(TOO_LARGE, "too-large", 413)               /* over a configured bound */                               \
     E(MEDIA_TYPE, "unsupported-media-type", 415) /* body of a type that the route does not take */           \
     E(UNPROCESSABLE, "validation-failed", 422)   /* well-formed, but a field breaks its declaration */       \
+    E(INFECTED, "attachment-infected", 422)      /* the virus scanner found something in it */               \
     E(PRECONDITION_REQUIRED, "precondition-required", 428) /* If-Match is missing */                         \
     E(THROTTLED, "too-many-requests", 429)                 /* rate limit */                                  \
     E(INTERNAL, "internal", 500)             /* a bug or a broken machine; details only in the log */        \
     E(UNAVAILABLE, "unavailable", 503)       /* the daemon that should answer is away */                     \
     E(OVERLOADED, "overloaded", 503)         /* a bounded queue is full */                                   \
     E(DEADLINE, "deadline-exceeded", 503)    /* the call's deadline passed */                                \
+    E(SCANNER, "scanner-unavailable", 503)   /* the virus scanner gives no verdict */                        \
     E(NO_SPACE, "insufficient-storage", 507) /* disk full */                                                 \
     E(CANCELLED, "cancelled", 499)           /* the caller gave up; never leaves the process */
 

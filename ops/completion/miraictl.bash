@@ -4,13 +4,16 @@ _miraictl() {
   local name=${COMP_WORDS[1]} words='' options='' values='' files='' found=1
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'run status import export search user token tag audit reindex backup restore log-level secret config completion help --help --version' -- "$current"))
+    COMPREPLY=($(compgen -W 'run status import export search user token tag synonyms words queries audit reindex backup restore log-level secret config completion help --help --version' -- "$current"))
     return
   fi
   case $name in
       user) words='list create set-role disable enable password sessions end-sessions reset-second-factor hand-over ' ;;
       token) words='list create revoke ' ;;
       tag) words='list ' ;;
+      synonyms) words='list add remove import export ' ;;
+      words) words='list add remove import export ' ;;
+      queries) words='list ' ;;
       audit) words='list verify export heads key ' ;;
       backup) words='now list verify ' ;;
       secret) words='init seal rotate ' ;;
@@ -44,6 +47,11 @@ _miraictl() {
     'token create --role') values='viewer editor admin' ;;
     'token create --days') values= files= ;;
     'token create --output-file') values= files=1 ;;
+    'synonyms add --note') values= files= ;;
+    'words add --reading') values= files= ;;
+    'queries list --days') values= files= ;;
+    'queries list --min-users') values= files= ;;
+    'queries list --limit') values= files= ;;
     'audit list --limit') values= files= ;;
     'audit list --user') values= files= ;;
     'audit list --action') values= files= ;;
@@ -80,6 +88,17 @@ _miraictl() {
     'token create') options='--json --help --user --role --days --output-file' ;;
     'token revoke') options='--json --help' ;;
     'tag list') options='--json --help' ;;
+    'synonyms list') options='--json --help' ;;
+    'synonyms add') options='--json --help --note' ;;
+    'synonyms remove') options='--json --help' ;;
+    'synonyms import') options='--json --help' ;;
+    'synonyms export') options='--json --help' ;;
+    'words list') options='--json --help' ;;
+    'words add') options='--json --help --reading' ;;
+    'words remove') options='--json --help' ;;
+    'words import') options='--json --help' ;;
+    'words export') options='--json --help' ;;
+    'queries list') options='--json --help --zero --days --min-users --limit' ;;
     'audit list') options='--json --help --limit --user --action --object --result --after --before' ;;
     'audit verify') options='--json --help --file --heads --key' ;;
     'audit export') options='--json --help' ;;

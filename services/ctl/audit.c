@@ -2,9 +2,8 @@
 #include "services/ctl/audit_source.h"
 #include "services/ctl/commands.h"
 #include "services/ctl/ctl.h"
+#include "services/ctl/new_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -48,18 +47,6 @@ int command_audit_list(struct ctl *ctl)
 
 /* ------------------------------------------------------------------ files of lines */
 
-/* A new file ("-": standard output) of mode 0640; never one that is there. NULL with the reason on stderr. */
-static FILE *open_new(struct ctl *ctl, const char *path)
-{
-    int fd = strcmp(path, "-") == 0 ? dup(STDOUT_FILENO)
-                                    : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (file == NULL) {
-        ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(errno));
-    }
-    return file;
-}
-
 static void write_line(FILE *file, const struct mirai_message *message, const void *in)
 {
     struct mirai_buf mp = {0}, json = {0};
@@ -69,15 +56,6 @@ static void write_line(FILE *file, const struct mirai_message *message, const vo
     fwrite(json.data, 1, json.len, file);
     mirai_buf_free(&mp);
     mirai_buf_free(&json);
-}
-
-/* Whether everything has reached the disk. Returns the exit code. */
-static int close_new(struct ctl *ctl, FILE *file, const char *path)
-{
-    bool written = fflush(file) == 0 && (fsync(fileno(file)) == 0 || errno == EINVAL || errno == EROFS);
-    int reason = errno;
-    written = fclose(file) == 0 && written;
-    return written ? CTL_OK : ctl_fail(ctl, CTL_FAILED, "%s: %s", path, strerror(reason));
 }
 
 struct exporting {
@@ -96,13 +74,13 @@ static bool export_entry(void *data, const struct mirai_audit_entry *entry)
 int command_audit_export(struct ctl *ctl)
 {
     const char *path = ctl_argument(ctl, 0);
-    struct exporting exporting = {.file = open_new(ctl, path)};
+    struct exporting exporting = {.file = new_file_open(ctl, path)};
     if (exporting.file == NULL) {
         return CTL_FAILED;
     }
     int code = audit_each_entry(ctl, export_entry, &exporting);
     bool disk = ferror(exporting.file) != 0;
-    int closed = close_new(ctl, exporting.file, path);
+    int closed = new_file_close(ctl, exporting.file, path);
     code = closed != CTL_OK ? closed : code;
     if (code != CTL_OK || disk) {
         if (strcmp(path, "-") != 0) {
@@ -138,14 +116,14 @@ int command_audit_heads(struct ctl *ctl)
         ctl_print_list(ctl, columns, &mirai_message_audit_head, &heads);
         return CTL_OK;
     }
-    FILE *file = open_new(ctl, ctl_argument(ctl, 0));
+    FILE *file = new_file_open(ctl, ctl_argument(ctl, 0));
     if (file == NULL) {
         return CTL_FAILED;
     }
     for (size_t i = heads.count; i-- > 0;) { /* oldest first, as files of lines are */
         write_line(file, &mirai_message_audit_head, &MIRAI_ITEMS(audit_head, &heads)[i]);
     }
-    return close_new(ctl, file, ctl_argument(ctl, 0));
+    return new_file_close(ctl, file, ctl_argument(ctl, 0));
 }
 
 int command_audit_key(struct ctl *ctl)

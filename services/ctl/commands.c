@@ -52,6 +52,22 @@ static const struct cli_option token_options[] = {
     {"--output-file", "FILE", NULL, "秘密を書くファイル（モード 0600）", "file for the secret (mode 0600)"},
     {0},
 };
+static const struct cli_option synonyms_options[] = {
+    {"--note", "TEXT", NULL, "ほかの管理者へのメモ", "for other Admins"},
+    {0},
+};
+static const struct cli_option words_options[] = {
+    {"--reading", "KANA", NULL, "読み（かな）", "how it is read, in kana"},
+    {0},
+};
+static const struct cli_option queries_options[] = {
+    {"--zero", NULL, NULL, "最後の検索で 1 件も見つからなかったものだけ",
+     "only those that found nothing the last time"},
+    {"--days", "DAYS", NULL, "直近の日数（既定 30）", "of the last days (default 30)"},
+    {"--min-users", "COUNT", NULL, "この人数以上が検索したものだけ", "only those of at least so many users"},
+    {"--limit", "COUNT", NULL, "件数（既定 100）", "number of queries (default 100)"},
+    {0},
+};
 static const struct cli_option audit_options[] = {
     {"--limit", "COUNT", NULL, "件数（既定 50）", "number of entries (default 50)"},
     {"--user", "USER", NULL, "この利用者だけ", "only of this user"},
@@ -126,6 +142,30 @@ const struct cli_command ctl_commands[] = {
     {"token revoke", "ID", 1, 1, NULL, "API トークンを失効させる", "revoke an API token",
      command_token_revoke, CLI_NEEDS_IDENTITY},
     {"tag list", "", 0, 0, NULL, "タグの一覧", "list tags", command_tag_list, CLI_NEEDS_IDENTITY},
+    {"synonyms list", "", 0, 0, NULL, "検索の同義語の一覧", "list words that mean the same for search",
+     command_synonyms_list, CLI_NEEDS_IDENTITY},
+    {"synonyms add", "TERM TERM…", 2, 50, synonyms_options, "同義語の組を追加する",
+     "add words that mean the same", command_synonyms_add, CLI_NEEDS_IDENTITY},
+    {"synonyms remove", "ID", 1, 1, NULL, "同義語の組を削除する", "remove words that mean the same",
+     command_synonyms_remove, CLI_NEEDS_IDENTITY},
+    {"synonyms import", "FILE", 1, 1, NULL, "同義語を取り込む（1 行に 1 組、「 = 」区切り。- は標準入力）",
+     "add the sets of a file, one a line, separated by \" = \" (-: standard input)", command_synonyms_import,
+     CLI_NEEDS_IDENTITY},
+    {"synonyms export", "FILE", 1, 1, NULL, "同義語を同じ形式で書き出す（- は標準出力）",
+     "write all sets in the same form (-: standard output)", command_synonyms_export, CLI_NEEDS_IDENTITY},
+    {"words list", "", 0, 0, NULL, "検索のユーザー辞書の単語の一覧", "list this organisation's own words",
+     command_words_list, CLI_NEEDS_IDENTITY},
+    {"words add", "WORD", 1, 1, words_options, "ユーザー辞書に単語を追加する",
+     "add a word that search shall know", command_words_add, CLI_NEEDS_IDENTITY},
+    {"words remove", "ID", 1, 1, NULL, "ユーザー辞書から単語を削除する", "remove a word",
+     command_words_remove, CLI_NEEDS_IDENTITY},
+    {"words import", "FILE", 1, 1, NULL, "単語を取り込む（1 行に「単語」か「単語 = 読み」。- は標準入力）",
+     "add the words of a file, one a line, as WORD or WORD = READING (-: standard input)",
+     command_words_import, CLI_NEEDS_IDENTITY},
+    {"words export", "FILE", 1, 1, NULL, "単語を同じ形式で書き出す（- は標準出力）",
+     "write all words in the same form (-: standard output)", command_words_export, CLI_NEEDS_IDENTITY},
+    {"queries list", "", 0, 0, queries_options, "検索された語句と結果の件数、クリック",
+     "what was searched for, and what came of it", command_queries_list, CLI_NEEDS_IDENTITY},
     {"audit list", "", 0, 0, audit_options, "監査ログ", "audit log", command_audit_list, CLI_NEEDS_IDENTITY},
     {"audit verify", "[HEADS…]", 0, -1, audit_verify_options, "監査ログが書き換えられていないことを確かめる",
      "prove that nothing in the audit log was changed", command_audit_verify, CLI_NEEDS_CONFIG},

@@ -62,6 +62,7 @@ const char *text_error(int err)
         [MIRAI_ERROR_INDEX_TOO_LARGE] = {"大きすぎます", "too large"},
         [MIRAI_ERROR_INDEX_MEDIA_TYPE] = {"対応していない形式です", "unsupported media type"},
         [MIRAI_ERROR_INDEX_UNPROCESSABLE] = {"値が正しくありません", "a value is not valid"},
+        [MIRAI_ERROR_INDEX_INFECTED] = {"ウイルスが検出されました", "the virus scanner found something"},
         [MIRAI_ERROR_INDEX_PRECONDITION_REQUIRED] = {"版の指定が必要です", "a version must be given"},
         [MIRAI_ERROR_INDEX_THROTTLED] = {"要求が多すぎます", "too many requests"},
         [MIRAI_ERROR_INDEX_INTERNAL] = {"内部エラー（デーモンのログを参照）",
@@ -69,6 +70,7 @@ const char *text_error(int err)
         [MIRAI_ERROR_INDEX_UNAVAILABLE] = {"デーモンが応答しません", "the daemon is not available"},
         [MIRAI_ERROR_INDEX_OVERLOADED] = {"デーモンが過負荷です", "the daemon is overloaded"},
         [MIRAI_ERROR_INDEX_DEADLINE] = {"時間内に応答がありません", "no answer in time"},
+        [MIRAI_ERROR_INDEX_SCANNER] = {"ウイルス検査を行えません", "the virus scanner gives no verdict"},
         [MIRAI_ERROR_INDEX_NO_SPACE] = {"ディスクの空きがありません", "the disk is full"},
         [MIRAI_ERROR_INDEX_CANCELLED] = {"取り消されました", "cancelled"},
     };

@@ -37,6 +37,7 @@ struct gateway_settings {
     size_t held_max;  /* bytes of unfinished requests in the whole process */
     size_t cache_max; /* bytes of kept answers in the whole process */
     uint64_t rpc_deadline_ms;
+    uint64_t scan_ms; /* longer, when an upload is looked at by a virus scanner */
     uint64_t auth_cache_ms;
     uint64_t request_timeout_ms;
     uint64_t idle_timeout_ms;

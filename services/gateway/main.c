@@ -74,6 +74,9 @@ static struct gateway_settings read_settings(void)
         .held_max = mirai_config_size(MIRAI_CONFIG_BODIES_MAX_BYTES),
         .cache_max = mirai_config_size(MIRAI_CONFIG_GATEWAY_CACHE_BYTES),
         .rpc_deadline_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_RPC_DEADLINE_MS),
+        .scan_ms = mirai_config_str(MIRAI_CONFIG_CLAMD)[0] != '\0'
+                       ? (uint64_t)mirai_config_int(MIRAI_CONFIG_CLAMD_TIMEOUT_MS)
+                       : 0,
         .auth_cache_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_AUTH_CACHE_MS),
         .request_timeout_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_REQUEST_TIMEOUT_MS),
         .idle_timeout_ms = (uint64_t)mirai_config_int(MIRAI_CONFIG_IDLE_TIMEOUT_MS),

@@ -56,7 +56,9 @@ static void call(struct exchange *exchange, enum mirai_method_id id, const void 
     struct mirai_buf *buf = &exchange->loop->params;
     buf->len = 0;
     mirai_message_encode(mirai_methods[id].params, params, buf);
-    exchange->context.deadline_ms = mirai_monotonic_ms() + exchange->loop->gateway->settings.rpc_deadline_ms;
+    const struct gateway_settings *settings = &exchange->loop->gateway->settings;
+    uint64_t scan_ms = id == MIRAI_METHOD_ID_upload_commit ? settings->scan_ms : 0;
+    exchange->context.deadline_ms = mirai_monotonic_ms() + settings->rpc_deadline_ms + scan_ms;
     exchange_call(exchange, id, mirai_buf_str(buf), callback);
 }
 
@@ -66,6 +68,8 @@ static void on_commit(void *data, const struct mirai_rpc_reply *reply)
     struct mirai_str raw;
     int64_t id = 0;
     if (reply->status != 0) {
+        struct upload *upload = exchange->state;
+        upload->committing = false; /* a store that waits for another commit need not */
         fail(exchange, reply);
         return;
     }

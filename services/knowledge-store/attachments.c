@@ -64,29 +64,51 @@ int attachment_insert(struct op *op, int64_t article_id, const struct mirai_atta
 
 /* ------------------------------------------------------------------ reading */
 
+static int read_list(struct op *op, int64_t article_id, struct mirai_objects *list)
+{
+    struct mirai_attachment *items = NULL;
+    size_t count = 0, cap = 0;
+    struct db_rows *rows = db_query(op->db,
+                                    "SELECT " ATTACHMENT_COLUMNS
+                                    " FROM attachments t WHERE t.article_id = ?1 ORDER BY t.id LIMIT ?2",
+                                    DB_I(article_id), DB_I(ATTACHMENTS_MAX));
+    while (db_next(rows)) {
+        if (count == cap) {
+            cap = cap == 0 ? 4 : cap * 2;
+            struct mirai_attachment *grown = mirai_arena_alloc(&op->arena, cap * sizeof(*grown));
+            if (count > 0) {
+                memcpy(grown, items, count * sizeof(*grown));
+            }
+            items = grown;
+        }
+        read_attachment(op, rows, &items[count++]);
+    }
+    *list = (struct mirai_objects){items, count};
+    return db_end(rows);
+}
+
 int attachments_list(struct op *op)
 {
     const struct mirai_by_id *params = op->params;
     struct mirai_attachment_page result = {0};
-    size_t count = 0;
     int err = access_find_article(op, params->id, NULL);
+    if (err == 0) {
+        err = read_list(op, params->id, &result.items);
+    }
     if (err != 0) {
         return err;
     }
-    struct mirai_attachment *items = mirai_arena_alloc(&op->arena, ATTACHMENTS_MAX * sizeof(*items));
-    struct db_rows *rows = db_query(op->db,
-                                    "SELECT " ATTACHMENT_COLUMNS
-                                    " FROM attachments t WHERE t.article_id = ?1 ORDER BY t.id LIMIT ?2",
-                                    DB_I(params->id), DB_I(ATTACHMENTS_MAX));
-    while (db_next(rows)) {
-        read_attachment(op, rows, &items[count++]);
-    }
-    err = db_end(rows);
-    if (err != 0) {
-        return err;
-    }
-    mirai_set(attachment_page, &result, items, ((struct mirai_objects){items, count}));
+    mirai_mark(attachment_page, &result, items);
     return op_result(op, &result);
+}
+
+int attachments_load(struct op *op, struct mirai_article *article)
+{
+    int err = read_list(op, article->id, &article->attachments);
+    if (err == 0) {
+        mirai_mark(article, article, attachments);
+    }
+    return err;
 }
 
 int attachments_get(struct op *op)
@@ -243,8 +265,10 @@ int attachments_delete(struct op *op)
     if (err == 0) {
         err = attachments_removing(op, params->id, params->attachment_id);
     }
-    return err != 0 ? err
-                    : db_exec(op->db, "DELETE FROM attachments WHERE id = ?1", DB_I(params->attachment_id));
+    if (err == 0) {
+        err = db_exec(op->db, "DELETE FROM attachments WHERE id = ?1", DB_I(params->attachment_id));
+    }
+    return err != 0 ? err : op_change(op, MIRAI_CHANGE_ARTICLE, params->id);
 }
 
 /* ------------------------------------------------------------------ after a crash */

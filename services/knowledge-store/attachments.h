@@ -10,6 +10,9 @@ int attachment_insert(struct op *op, int64_t article_id, const struct mirai_atta
 /* One attachment with its article: 0, MIRAI_E_NOT_FOUND or a database error. */
 int attachment_find(struct op *op, int64_t article_id, int64_t id, struct mirai_attachment *attachment);
 
+/* Give an article its list of files, in op->arena: what followers get. 0 or a database error. READ, BULK. */
+int attachments_load(struct op *op, struct mirai_article *article);
+
 /* Before the rows of an article's attachments (or of the one, when `id` is not 0) are deleted in a WRITE
  * step: remember their contents. The method's finish hook must then be attachments_removed, which has those
  * removed that no row uses any more - at once, or when the last open snapshot has ended. 0 or a database error. */

@@ -152,6 +152,11 @@ int blob_writer_finish(struct blob_writer *writer, char sha256[BLOB_HASH_SIZE])
     return 0;
 }
 
+int blob_writer_reopen(const struct blobs *blobs, const struct blob_writer *writer)
+{
+    return openat(blobs->uploads, writer->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
 int blob_writer_keep(const struct blobs *blobs, struct blob_writer *writer, const char *sha256)
 {
     char path[BLOB_PATH_SIZE];

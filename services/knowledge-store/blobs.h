@@ -35,6 +35,8 @@ int blob_writer_open(const struct blobs *blobs, struct blob_writer *writer);
 int blob_writer_append(struct blob_writer *writer, struct mirai_str bytes);
 /* All bytes are on the disk (fsync) and the file is closed; `sha256` is their hash. */
 int blob_writer_finish(struct blob_writer *writer, char sha256[BLOB_HASH_SIZE]);
+/* The finished file for reading, before it has its place; -1: there is none. close() it. Any thread. */
+int blob_writer_reopen(const struct blobs *blobs, const struct blob_writer *writer);
 /* Give the finished file its place under its hash, durably. Same content there already: replaced by itself.
  */
 int blob_writer_keep(const struct blobs *blobs, struct blob_writer *writer, const char *sha256);

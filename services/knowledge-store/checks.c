@@ -44,6 +44,17 @@ bool check_name(struct mirai_str s)
     return !space(c);
 }
 
+bool check_term(struct mirai_str s)
+{
+    static const struct mirai_str separator = MIRAI_STR(" = ");
+    for (size_t at = 0; at + separator.len <= s.len; at++) {
+        if (memcmp(s.data + at, separator.data, separator.len) == 0) {
+            return false;
+        }
+    }
+    return check_name(s) && s.len > 0 && !(s.data[0] == '#' && (s.len == 1 || s.data[1] == ' '));
+}
+
 bool check_file_name(struct mirai_str s)
 {
     return check_name(s) && memchr(s.data, '/', s.len) == NULL && memchr(s.data, '\\', s.len) == NULL &&

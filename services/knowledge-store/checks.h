@@ -9,6 +9,9 @@
 /* A name for people: not empty, no white space at its ends, nothing invisible (control, bidirectional
  * override). */
 bool check_name(struct mirai_str s);
+/* A term of the vocabulary: a name as above that a line of terms separated by " = " can hold, and that is no comment
+ * ("# …"). */
+bool check_term(struct mirai_str s);
 /* A file name without a folder: a name as above without slashes, and not "." or "..". */
 bool check_file_name(struct mirai_str s);
 /* "#rrggbb" */

@@ -157,6 +157,15 @@ static bool any_text(struct mirai_str text)
     return text.len == 0 || check_name(text);
 }
 
+/* The word in the struct of `message`: directory_login or directory_state. */
+#define WORD_OF(message, params)                                                                             \
+    {                                                                                                        \
+        .role = (params)->role, .directory_name = (params)->directory_name,                                  \
+        .display_name = usable(mirai_has(message, params, display_name), (params)->display_name, any_text),  \
+        .email = usable(mirai_has(message, params, email), (params)->email, check_email),                    \
+        .groups = mirai_has(message, params, groups) ? &(params)->groups : NULL,                             \
+    }
+
 static int insert_account(struct op *op, struct mirai_str name, struct mirai_str key, const struct word *word,
                           int64_t *id)
 {
@@ -220,14 +229,7 @@ int directory_login(struct op *op)
 {
     const struct mirai_directory_login *params = op->params;
     struct mirai_str key = user_name_key(&op->arena, params->name);
-    const struct word word = {
-        .role = params->role,
-        .directory_name = params->directory_name,
-        .display_name =
-            usable(mirai_has(directory_login, params, display_name), params->display_name, any_text),
-        .email = usable(mirai_has(directory_login, params, email), params->email, check_email),
-        .groups = mirai_has(directory_login, params, groups) ? &params->groups : NULL,
-    };
+    const struct word word = WORD_OF(directory_login, params);
     struct known known;
     bool changed;
     if (!check_name(params->name)) {
@@ -298,14 +300,7 @@ int directory_claim(struct op *op)
 int directory_update(struct op *op)
 {
     const struct mirai_directory_state *params = op->params;
-    const struct word word = {
-        .role = params->role,
-        .directory_name = params->directory_name,
-        .display_name =
-            usable(mirai_has(directory_state, params, display_name), params->display_name, any_text),
-        .email = usable(mirai_has(directory_state, params, email), params->email, check_email),
-        .groups = mirai_has(directory_state, params, groups) ? &params->groups : NULL,
-    };
+    const struct word word = WORD_OF(directory_state, params);
     struct known known;
     bool changed = false;
     op_object(op, "user", params->id);

@@ -2,10 +2,12 @@
 
 #include "libcommon/config.h"
 #include "services/knowledge-store/articles.h"
+#include "services/knowledge-store/attachments.h"
 #include "services/knowledge-store/store.h"
 
 #define PAGE_LIMIT 200
 #define PAGE_BYTES (2 << 20) /* texts in a page; a frame between daemons may have 8 MiB */
+#define FILE_BYTES 400       /* of an attachment beside its name */
 #define DAY_MS     86400000
 
 void feed_publish(struct store *store, int64_t seq)
@@ -55,6 +57,16 @@ static bool comes_again(const struct mirai_change *items, size_t at, size_t coun
     return false;
 }
 
+/* What an article with its files needs of a page. */
+static size_t bytes_of(const struct mirai_article *article)
+{
+    size_t bytes = article->body.len;
+    for (size_t i = 0; i < article->attachments.count; i++) {
+        bytes += FILE_BYTES + MIRAI_ITEMS(attachment, &article->attachments)[i].name.len;
+    }
+    return bytes;
+}
+
 /* Give the changes their articles. Returns how many fit into a page, at least one, or an error. What is in
  * the bin or purged by now is gone, whatever the change said. */
 static int attach_articles(struct op *op, struct mirai_change *items, size_t *count)
@@ -71,10 +83,14 @@ static int attach_articles(struct op *op, struct mirai_change *items, size_t *co
         }
         if (err == MIRAI_E_NOT_FOUND || mirai_has(article, &change->article, deleted_at)) {
             change->kind = MIRAI_CHANGE_ARTICLE_GONE;
-        } else {
-            mirai_mark(change, change, article);
-            bytes += change->article.body.len;
+            continue;
         }
+        err = attachments_load(op, &change->article);
+        if (err != 0) {
+            return err;
+        }
+        mirai_mark(change, change, article);
+        bytes += bytes_of(&change->article);
     }
     if (filled < *count) { /* a text that was left for a change beyond the page's end must come at the next */
         *count = filled;
@@ -143,12 +159,14 @@ int feed_article_export(struct op *op)
                                     "SELECT " ARTICLE_COLUMNS ", r.body FROM articles a" ARTICLE_BODY_JOIN
                                     " WHERE a.id > ?1 AND a.deleted_at IS NULL ORDER BY a.id LIMIT ?2",
                                     DB_I(params->after_id), DB_I((int64_t)limit));
-    while (page.items.count < limit && bytes < PAGE_BYTES && db_next(rows)) {
+    while (err == 0 && page.items.count < limit && bytes < PAGE_BYTES && db_next(rows)) {
         struct mirai_article *article = &items[page.items.count++];
         article_load(op, rows, true, article);
-        bytes += article->body.len;
+        err = attachments_load(op, article);
+        bytes += bytes_of(article);
     }
-    err = db_end(rows);
+    int end = db_end(rows);
+    err = err != 0 ? err : end;
     page.items.items = items;
     mirai_mark(article_export_page, &page, items);
     mirai_set(article_export_page, &page, epoch, mirai_str(op->store->epoch));

@@ -1,10 +1,12 @@
 #include "services/knowledge-store/methods.h"
 
 #include "services/knowledge-store/articles.h"
+#include "services/knowledge-store/asked.h"
 #include "services/knowledge-store/attachments.h"
 #include "services/knowledge-store/audit.h"
 #include "services/knowledge-store/auth.h"
 #include "services/knowledge-store/comments.h"
+#include "services/knowledge-store/dictionary.h"
 #include "services/knowledge-store/directory.h"
 #include "services/knowledge-store/feed.h"
 #include "services/knowledge-store/feedback.h"
@@ -16,10 +18,12 @@
 #include "services/knowledge-store/revisions.h"
 #include "services/knowledge-store/second_factor.h"
 #include "services/knowledge-store/sessions.h"
+#include "services/knowledge-store/signals.h"
 #include "services/knowledge-store/snapshot.h"
 #include "services/knowledge-store/spaces.h"
 #include "services/knowledge-store/statistics.h"
 #include "services/knowledge-store/store.h"
+#include "services/knowledge-store/synonyms.h"
 #include "services/knowledge-store/tags.h"
 #include "services/knowledge-store/templates.h"
 #include "services/knowledge-store/tokens.h"
@@ -79,7 +83,9 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_attachment_delete] = {ON(WRITE, attachments_delete), .finish = attachments_removed},
     [MIRAI_METHOD_ID_upload_begin] = {THEN(READ, upload_begin_check, FILE, upload_begin)},
     [MIRAI_METHOD_ID_upload_chunk] = {ON(FILE, upload_chunk)},
-    [MIRAI_METHOD_ID_upload_commit] = {THEN(FILE, upload_commit_file, WRITE, upload_commit),
+    [MIRAI_METHOD_ID_upload_commit] = {.steps = {{OP_FILE, upload_commit_file},
+                                                 {OP_SCAN, upload_scan},
+                                                 {OP_WRITE, upload_commit}},
                                        .finish = upload_commit_finish},
     [MIRAI_METHOD_ID_upload_abort] = {ON(FILE, upload_abort)},
 
@@ -143,6 +149,19 @@ const struct op_method op_methods[MIRAI_METHOD_ID_COUNT] = {
     [MIRAI_METHOD_ID_audit_heads] = {ON(READ, audit_heads)},
     [MIRAI_METHOD_ID_audit_key] = {ON(READ, audit_key)},
     [MIRAI_METHOD_ID_statistics_get] = {ON(BULK, statistics_get)},
+
+    [MIRAI_METHOD_ID_synonyms_list] = {ON(BULK, synonyms_list)},
+    [MIRAI_METHOD_ID_synonyms_create] = {ON(WRITE, synonyms_create)},
+    [MIRAI_METHOD_ID_synonyms_replace] = {ON(WRITE, synonyms_replace)},
+    [MIRAI_METHOD_ID_synonyms_delete] = {ON(WRITE, synonyms_delete)},
+    [MIRAI_METHOD_ID_dictionary_list] = {ON(BULK, dictionary_list)},
+    [MIRAI_METHOD_ID_dictionary_create] = {ON(WRITE, dictionary_create)},
+    [MIRAI_METHOD_ID_dictionary_delete] = {ON(WRITE, dictionary_delete)},
+    /* The query log names no user: neither does an audit row beside it. */
+    [MIRAI_METHOD_ID_asked_append] = {ON(WRITE, asked_append), .flags = OP_NO_AUDIT},
+    [MIRAI_METHOD_ID_asked_click] = {ON(WRITE, asked_click), .flags = OP_NO_AUDIT},
+    [MIRAI_METHOD_ID_asked_list] = {ON(BULK, asked_list)},
+    [MIRAI_METHOD_ID_signal_list] = {ON(BULK, signals_list)},
 
     [MIRAI_METHOD_ID_changes_since] = {ON(BULK, feed_changes_since)},
     [MIRAI_METHOD_ID_snapshot_begin] = {ON(SNAPSHOT, snapshot_begin), .finish = snapshot_finish},

@@ -43,18 +43,14 @@ static struct mirai_str narrow(const UChar *units, int32_t len, UErrorCode *stat
 /* U+FDFA becomes 18 units, nothing more. */
 #define EXPANSION 18
 
-struct mirai_str nfkc_new(struct mirai_str text)
+static struct mirai_str normal_form(const UNormalizer2 *form, struct mirai_str text)
 {
     UErrorCode status = U_ZERO_ERROR;
-    const UNormalizer2 *nfkc = unorm2_getNFKCInstance(&status); /* a singleton of ICU, loaded once */
-    if (is_ascii(text) || text.len > INT32_MAX / (EXPANSION * 4) || U_FAILURE(status)) {
-        return copy_of(text);
-    }
     int32_t size = (int32_t)text.len;
     UChar *units = mirai_alloc((size_t)size * sizeof(*units));
     UChar *normal = mirai_alloc((size_t)size * EXPANSION * sizeof(*normal));
     int32_t len = widen(units, size, text, &status);
-    len = unorm2_normalize(nfkc, units, len, normal, size * EXPANSION, &status);
+    len = unorm2_normalize(form, units, len, normal, size * EXPANSION, &status);
     struct mirai_str result = {NULL, 0};
     if (U_SUCCESS(status)) {
         result = narrow(normal, len, &status);
@@ -68,6 +64,27 @@ struct mirai_str nfkc_new(struct mirai_str text)
     free(units);
     free(normal);
     return result;
+}
+
+static bool too_long(struct mirai_str text)
+{
+    return text.len > INT32_MAX / (EXPANSION * 4);
+}
+
+struct mirai_str nfkc_new(struct mirai_str text)
+{
+    UErrorCode status = U_ZERO_ERROR;
+    const UNormalizer2 *nfkc = unorm2_getNFKCInstance(&status); /* a singleton of ICU, loaded once */
+    bool as_it_is = is_ascii(text) || too_long(text) || U_FAILURE(status);
+    return as_it_is ? copy_of(text) : normal_form(nfkc, text);
+}
+
+struct mirai_str nfkc_casefold_new(struct mirai_str text)
+{
+    UErrorCode status = U_ZERO_ERROR;
+    const UNormalizer2 *folded = unorm2_getNFKCCasefoldInstance(&status);
+    bool as_it_is = text.len == 0 || too_long(text) || U_FAILURE(status);
+    return as_it_is ? copy_of(text) : normal_form(folded, text);
 }
 
 void nfkc_free(struct mirai_str text)

@@ -158,7 +158,7 @@ static bool is_last_step(const struct op *op)
 static void on_done(struct mirai_job *job)
 {
     struct op *op = op_of_job(job);
-    bool audit_failure = op->err != 0 && (op->method->flags & OP_AUDIT_FAILURES) != 0;
+    bool audit_failure = op->err != 0 && op_audits_failure(op, op->err);
     if (is_last_step(op) || (op->err != 0 && !audit_failure)) {
         finish(op);
         return;

@@ -21,6 +21,7 @@ enum op_pool {
     OP_WRITE,    /* the writer thread: op->db is the one read-write connection in a transaction */
     OP_PASSWORD, /* few threads for Argon2id; op->db is NULL */
     OP_FILE,     /* one thread for files; op->db is NULL */
+    OP_SCAN,     /* few threads that wait for the virus scanner; op->db is NULL */
     OP_SNAPSHOT, /* one thread that copies the database; op->db is NULL */
     OP_LOOP,     /* the loop thread; must not block; op->db is NULL */
 };
@@ -126,6 +127,11 @@ static inline struct op *op_of_job(struct mirai_job *job)
 static inline bool op_has_secrets(const struct op *op)
 {
     return op->declared != NULL && op->declared->kind == MIRAI_RPC_ONCE;
+}
+/* Whether this failure is written into the audit log although it was found before the writer. */
+static inline bool op_audits_failure(const struct op *op, int err)
+{
+    return (op->method->flags & OP_AUDIT_FAILURES) != 0 || err == MIRAI_E_INFECTED;
 }
 /* Whether this is the system or an Admin. */
 static inline bool op_is_admin(const struct op *op)

@@ -1,12 +1,32 @@
 #include "services/knowledge-store/schema.h"
 
 #include "libcommon/log.h"
+#include "libcommon/time.h"
+#include "services/knowledge-store/synonyms.h"
 
 #include <stdio.h>
 
 /* Made by CMake from schema/000n_*.sql: in order, ends with NULL. */
 extern const char *const schema_migrations[];
 extern const int schema_migrations_len;
+
+/* Made by CMake from starter_synonyms.txt. */
+extern const char starter_synonyms[];
+extern const size_t starter_synonyms_len;
+
+static int seed_synonyms(struct db *db)
+{
+    return synonyms_seed(db, (struct mirai_str){starter_synonyms, starter_synonyms_len}, mirai_now_ms());
+}
+
+/* What follows the statements of a migration, by its number: data that SQL cannot hold well. */
+static int (*const afterwards[])(struct db *db) = {[4] = seed_synonyms};
+
+static int run_afterwards(struct db *db, int64_t version)
+{
+    size_t count = sizeof(afterwards) / sizeof(afterwards[0]);
+    return (size_t)version < count && afterwards[version] != NULL ? afterwards[version](db) : 0;
+}
 
 static int read_version(struct db *db, int64_t *version)
 {
@@ -18,6 +38,9 @@ static int apply(struct db *db, int64_t from)
     char set_version[64];
     for (int64_t version = from; version < schema_migrations_len; version++) {
         int err = db_run_script(db, schema_migrations[version]);
+        if (err == 0) {
+            err = run_afterwards(db, version + 1);
+        }
         if (err != 0) {
             mirai_log(ERROR, "a schema migration failed", MIRAI_LOG_I("version", version + 1));
             return err;

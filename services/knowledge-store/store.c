@@ -4,6 +4,7 @@
 #include "libcommon/log.h"
 #include "libcommon/stamps.h"
 #include "libcommon/time.h"
+#include "services/knowledge-store/asked.h"
 #include "services/knowledge-store/attachments.h"
 #include "services/knowledge-store/cache.h"
 #include "services/knowledge-store/feed.h"
@@ -31,6 +32,8 @@
 #define WRITER_IDLE_MS   1000
 #define PASSWORD_QUEUE   64
 #define FILE_QUEUE       256
+#define SCAN_THREADS     4
+#define SCAN_QUEUE       64
 #define SNAPSHOT_QUEUE   4
 
 /* ------------------------------------------------------------------ open */
@@ -132,6 +135,12 @@ static int open_key(struct store *store)
 
 static void make_metrics(struct store *store)
 {
+    static const char *const verdicts[] = {
+        [CLAMD_CLEAN] = "verdict=\"clean\"",
+        [CLAMD_INFECTED] = "verdict=\"infected\"",
+        [CLAMD_TOO_LARGE] = "verdict=\"too-large\"",
+        [CLAMD_NO_ANSWER] = "verdict=\"none\"",
+    };
     store->metrics.cache_hits =
         mirai_metric_counter("mirai_store_cache_hits_total", "Articles answered from memory", NULL);
     store->metrics.cache_misses =
@@ -142,6 +151,10 @@ static void make_metrics(struct store *store)
         mirai_metric_counter("mirai_store_committed_writes_total", "Writes in these transactions", NULL);
     store->metrics.checkpoints =
         mirai_metric_counter("mirai_sqlite_checkpoints_total", "Checkpoints of the write-ahead log", NULL);
+    for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+        store->metrics.scans[i] = mirai_metric_counter("mirai_store_scans_total",
+                                                       "Uploads by the virus scanner's verdict", verdicts[i]);
+    }
     store->metrics.group_size =
         mirai_metric_gauge("mirai_store_group_commit_size", "Writes in the last transaction", NULL);
 }
@@ -324,6 +337,8 @@ struct mirai_pool *store_pool(struct store *store, enum op_pool pool)
         return store->passwords;
     case OP_FILE:
         return store->files;
+    case OP_SCAN:
+        return store->scanners;
     case OP_SNAPSHOT:
         return store->copier;
     case OP_LOOP:
@@ -337,6 +352,9 @@ struct mirai_pool *store_pool(struct store *store, enum op_pool pool)
 static int remove_old_rows(struct op *op)
 {
     int err = feed_expire(op->db, op->now_ms, UPKEEP_ROWS);
+    if (err == 0) {
+        err = asked_expire(op->db, op->now_ms, UPKEEP_ROWS);
+    }
     return err == 0 ? journal_expire(op->db, op->now_ms, UPKEEP_ROWS) : err;
 }
 
@@ -467,9 +485,12 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
     store->passwords =
         start_workers(store, "password", mirai_config_size(MIRAI_CONFIG_PASSWORD_WORKERS), PASSWORD_QUEUE);
     store->files = start_workers(store, "file", 1, FILE_QUEUE);
+    bool scans = mirai_config_str(MIRAI_CONFIG_CLAMD)[0] != '\0';
+    store->scanners = start_workers(store, "scan", scans ? SCAN_THREADS : 1, SCAN_QUEUE);
     store->copier = start_workers(store, "snapshot", 1, SNAPSHOT_QUEUE);
     if (store->publisher == NULL || store->readers == NULL || store->bulk == NULL || store->writers == NULL ||
-        store->passwords == NULL || store->files == NULL || store->copier == NULL) {
+        store->passwords == NULL || store->files == NULL || store->scanners == NULL ||
+        store->copier == NULL) {
         mirai_log(ERROR, "cannot start the store's threads");
         store_stop(store);
         return MIRAI_E_INTERNAL;
@@ -487,8 +508,9 @@ int store_start(struct store *store, struct mirai_runtime *runtime)
 void store_stop(struct store *store)
 {
     /* In this order: an operation's later steps go to the pools further down. */
-    struct mirai_pool **pools[] = {&store->bulk,  &store->readers, &store->passwords,
-                                   &store->files, &store->copier,  &store->writers};
+    struct mirai_pool **pools[] = {&store->bulk,     &store->readers, &store->passwords, &store->files,
+                                   &store->scanners, &store->copier,  &store->writers};
+    atomic_store(&store->stopping, true);
     uv_close((uv_handle_t *)&store->upkeep_timer, NULL);
     uv_close((uv_handle_t *)&store->beat_timer, NULL);
     audit_heads_stop(store->audit_heads);

@@ -9,6 +9,7 @@
 #include "services/knowledge-store/audit_heads.h"
 #include "services/knowledge-store/audit_log.h"
 #include "services/knowledge-store/blobs.h"
+#include "services/knowledge-store/clamd.h"
 #include "services/knowledge-store/db.h"
 #include "services/knowledge-store/op.h"
 #include "services/knowledge-store/seal.h"
@@ -27,7 +28,7 @@ struct store {
     int lock_fd;                  /* DATA_DIR/knowledge.lock, locked; -1: not */
     char epoch[STORE_EPOCH_SIZE]; /* names this history of changes; constant while running */
 
-    struct mirai_pool *readers, *bulk, *writers, *passwords, *files, *copier;
+    struct mirai_pool *readers, *bulk, *writers, *passwords, *files, *scanners, *copier;
     struct writer writer;
     struct audit_log audit;              /* the writer's */
     struct audit_heads *audit_heads;     /* signs it */
@@ -36,6 +37,7 @@ struct store {
     struct snapshots *snapshots;         /* has its own lock */
     struct blobs blobs;                  /* contents of attachments */
     struct uploads *uploads;             /* file thread */
+    atomic_bool stopping;                /* whoever waits for something outside gives up */
     _Atomic int64_t attachment_removals; /* transactions under way that remove attachments */
     struct mirai_publisher *publisher;
     struct mirai_stamps *stamps; /* tell gateways what has changed; NULL: they ask for everything */
@@ -53,6 +55,7 @@ struct store {
 
     struct {
         struct mirai_counter *cache_hits, *cache_misses, *commits, *committed_ops, *checkpoints;
+        struct mirai_counter *scans[CLAMD_NO_ANSWER + 1]; /* by verdict */
         struct mirai_gauge *group_size;
     } metrics;
 };

@@ -1,6 +1,7 @@
 #include "services/knowledge-store/uploads.h"
 
 #include "libcommon/config.h"
+#include "libcommon/log.h"
 #include "libcommon/time.h"
 #include "services/knowledge-store/attachments.h"
 #include "services/knowledge-store/blobs.h"
@@ -8,8 +9,10 @@
 #include "services/knowledge-store/store.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define UPLOAD_LIFE_MS     600000 /* from begin to commit */
+#define REPLY_MS           250    /* of a call's time is kept for its answer after a scan */
 #define MEDIA_TYPE_DEFAULT "application/octet-stream"
 
 struct upload {
@@ -27,6 +30,7 @@ struct upload {
 struct uploads {
     struct upload *first;
     size_t count;
+    atomic_size_t committing; /* no longer in the list, but still on the disk beside its contents */
 };
 
 struct uploads *uploads_new(void)
@@ -133,7 +137,7 @@ int upload_begin(struct op *op)
     struct uploads *uploads = op->store->uploads;
     struct mirai_upload_begin_result result = {0};
     (void)remove_expired(op);
-    if (uploads->count >= mirai_config_size(MIRAI_CONFIG_UPLOADS_MAX)) {
+    if (uploads->count + atomic_load(&uploads->committing) >= mirai_config_size(MIRAI_CONFIG_UPLOADS_MAX)) {
         return op_fail(op, MIRAI_E_OVERLOADED, "too many uploads are under way");
     }
     struct upload *upload = upload_new(op, params);
@@ -198,8 +202,65 @@ int upload_commit_file(struct op *op)
         return op_fail(op, MIRAI_E_CONFLICT, "not all announced bytes have arrived");
     }
     struct upload *upload = detach(op->store->uploads, link);
+    atomic_fetch_add(&op->store->uploads->committing, 1);
     op->state = upload;
-    return blob_writer_finish(&upload->writer, upload->sha256);
+    bool finished = upload->writer.fd < 0; /* it was committed before, but not scanned */
+    return finished ? 0 : blob_writer_finish(&upload->writer, upload->sha256);
+}
+
+/* The scanner gets its own time, but not more than the call has left. */
+static uint64_t scan_until(const struct op *op)
+{
+    uint64_t end = mirai_monotonic_ms() + (uint64_t)mirai_config_int(MIRAI_CONFIG_CLAMD_TIMEOUT_MS);
+    uint64_t call = op->context->deadline_ms;
+    return call == 0 || call > end + REPLY_MS ? end : call > REPLY_MS ? call - REPLY_MS : 0;
+}
+
+static void log_verdict(const struct op *op, const struct upload *upload, const char *what,
+                        const char *reason)
+{
+    mirai_log(WARNING, what, MIRAI_LOG_Z("reason", reason), MIRAI_LOG_I("user", op->principal->user_id),
+              MIRAI_LOG_I("article", upload->article_id), MIRAI_LOG_Z("sha256", upload->sha256),
+              MIRAI_LOG_I("bytes", upload->size));
+}
+
+static int act_on_verdict(struct op *op, struct upload *upload, enum clamd_verdict verdict,
+                          const char *reason)
+{
+    switch (verdict) {
+    case CLAMD_CLEAN:
+        return 0;
+    case CLAMD_INFECTED:
+        blob_writer_discard(&op->store->blobs, &upload->writer);
+        log_verdict(op, upload, "an upload was refused: the virus scanner found something", reason);
+        op_object(op, "article", upload->article_id);
+        return op_fail(op, MIRAI_E_INFECTED, mirai_arena_printf(&op->arena, "found: %s", reason).data);
+    case CLAMD_TOO_LARGE:
+        log_verdict(op, upload, "an upload was refused: clamd's StreamMaxLength is too small for it", reason);
+        return op_fail(op, MIRAI_E_TOO_LARGE, "the virus scanner takes no file as large");
+    case CLAMD_NO_ANSWER:
+        break;
+    }
+    log_verdict(op, upload, "the virus scanner gives no verdict", reason);
+    return MIRAI_E_SCANNER;
+}
+
+int upload_scan(struct op *op)
+{
+    struct upload *upload = op->state;
+    const char *target = mirai_config_str(MIRAI_CONFIG_CLAMD);
+    char reason[CLAMD_REASON_SIZE];
+    if (upload == NULL || target[0] == '\0') {
+        return 0;
+    }
+    int fd = blob_writer_reopen(&op->store->blobs, &upload->writer);
+    if (fd < 0) {
+        return MIRAI_E_INTERNAL;
+    }
+    enum clamd_verdict verdict = clamd_scan(target, fd, scan_until(op), &op->store->stopping, reason);
+    close(fd);
+    mirai_counter_add(op->store->metrics.scans[verdict], 1);
+    return act_on_verdict(op, upload, verdict, reason);
 }
 
 int upload_commit(struct op *op)
@@ -228,13 +289,52 @@ int upload_commit(struct op *op)
         op_object(op, "attachment", id);
         err = attachment_find(op, upload->article_id, id, &attachment);
     }
+    if (err == 0) {
+        err = op_change(op, MIRAI_CHANGE_ARTICLE, upload->article_id);
+    }
     return err != 0 ? err : op_result(op, &attachment);
+}
+
+static int put_back(struct op *op)
+{
+    struct uploads *uploads = op->store->uploads;
+    struct upload *upload = op->state;
+    upload->next = uploads->first;
+    uploads->first = upload;
+    uploads->count++;
+    op->state = NULL;
+    return 0;
+}
+
+/* Of put_back: the store is stopping. */
+static void drop(struct op *op)
+{
+    if (op->state != NULL) {
+        upload_free(op->store, op->state);
+    }
+}
+
+/* Whether it waits for the same commit once more: nobody has looked at it yet. */
+static bool may_come_again(const struct op *op)
+{
+    bool scanning = op->method->steps[op->step].pool == OP_SCAN;
+    return op->err != 0 && op->err != MIRAI_E_TOO_LARGE && op->err != MIRAI_E_INTERNAL && scanning;
 }
 
 void upload_commit_finish(struct op *op)
 {
-    if (op->state != NULL) {
-        upload_free(op->store, op->state);
-        op->state = NULL;
+    static const struct op_method method = {
+        .steps = {{OP_FILE, put_back}}, .flags = OP_NO_AUDIT, .finish = drop};
+    if (op->state == NULL) {
+        return;
     }
+    atomic_fetch_sub(&op->store->uploads->committing, 1);
+    if (may_come_again(op)) {
+        struct op *back = op_new_internal(op->store, &method);
+        back->state = op->state;
+        op_advance(back); /* before the answer leaves: the file thread has it before a repetition */
+    } else {
+        upload_free(op->store, op->state);
+    }
+    op->state = NULL;
 }

@@ -1,6 +1,7 @@
 /* Attachments on their way in: begin, chunks in order, commit.
  *
- * The table belongs to the file thread: every step but the last of a commit runs there, so it needs no lock.
+ * The table belongs to the file thread, so it needs no lock. A commit takes its upload out of it for the scanner and the
+ * writer, and puts it back when the scanner gave no verdict.
  */
 #ifndef STORE_UPLOADS_H
 #define STORE_UPLOADS_H
@@ -21,6 +22,7 @@ int upload_begin(struct op *op);       /* FILE */
 int upload_chunk(struct op *op);       /* FILE */
 int upload_abort(struct op *op);       /* FILE */
 int upload_commit_file(struct op *op); /* FILE, then */
+int upload_scan(struct op *op);        /* SCAN: MIRAI_E_INFECTED, MIRAI_E_SCANNER; then */
 int upload_commit(struct op *op);      /* WRITE */
 void upload_commit_finish(struct op *op);
 

@@ -76,7 +76,7 @@ static void forget_effects(struct op *op)
 
 static bool audits_failure(const struct op *op, int err)
 {
-    return (op->method->flags & OP_AUDIT_FAILURES) != 0 || err == MIRAI_E_FORBIDDEN;
+    return op_audits_failure(op, err) || err == MIRAI_E_FORBIDDEN;
 }
 
 void writer_work(struct mirai_job *job, void *thread)

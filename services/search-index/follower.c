@@ -69,6 +69,7 @@ struct follower {
     /* the file being built */
     struct index *building;
     struct index_position built; /* of the feed: at first when the export began */
+    int64_t begun_ms;            /* since 1970 */
     int64_t after_id;
     bool exported;    /* the last page has been seen */
     int64_t head_seq; /* of the feed, when it was */
@@ -268,6 +269,9 @@ static void write_swap(struct follower *follower)
     follower->documents = catalog_count(index_catalog(building));
     follower->reached = index_position(building);
     follower->err = generations_swap(follower->generations, building);
+    if (follower->err == 0 && follower->hooks.rebuilt != NULL) {
+        follower->hooks.rebuilt(follower->hooks.data, follower->begun_ms);
+    }
 }
 
 static void on_work(struct mirai_job *job, void *thread)
@@ -350,6 +354,7 @@ static void begin_rebuild(struct follower *follower, const char *reason)
     mirai_counter_add(follower->rebuilds, 1);
     follower->wanted = false;
     follower->status.rebuilding = true;
+    follower->begun_ms = mirai_now_ms();
     follower->after_id = 0;
     follower->exported = false;
     follower->changes_next = false;
@@ -452,6 +457,9 @@ static void on_written(struct mirai_job *job)
     struct follower *follower = (struct follower *)((char *)job - offsetof(struct follower, job));
     follower->state = FOLLOWER_IDLE;
     mirai_buf_free(&follower->page);
+    if (follower->hooks.written != NULL) {
+        follower->hooks.written(follower->hooks.data);
+    }
     if (follower->err != 0) {
         bool current = follower->kind == WRITE_CHANGES || follower->kind == WRITE_AGAIN ||
                        follower->kind == WRITE_SIGNALS;

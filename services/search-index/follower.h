@@ -30,6 +30,10 @@ struct follower_hooks {
      * all known yet; then the article is indexed without, and follower_again() asks for them later. */
     bool (*files)(void *data, const struct mirai_article *article, struct mirai_arena *arena,
                   const struct index_file **files, size_t *files_len);
+    /* Loop thread, the writer thread is idle: the articles that `files` was asked for are written, or have failed. */
+    void (*written)(void *data);
+    /* Writer thread: `files` was asked for every article since `ms` (since 1970). */
+    void (*rebuilt)(void *data, int64_t ms);
     void *data;
 };
 

@@ -83,7 +83,8 @@ bool index_damaged(const struct index *index); /* any thread: someone met bytes 
 
 /* The segments of one moment. */
 struct index_view {
-    uint64_t documents; /* units that live */
+    uint64_t documents;    /* units that live */
+    uint32_t next_version; /* what changed later has this version or a greater one */
     size_t count;
     struct segment *segments[];
 };

@@ -63,6 +63,7 @@ void index_view_publish(struct index *index, size_t coming)
     struct index_view *view = mirai_alloc(sizeof(*view) + count * sizeof(view->segments[0]));
     view->count = count;
     view->documents = catalog_units(index->catalog) + coming;
+    view->next_version = index->next_version;
     for (size_t i = 0; i < count; i++) {
         view->segments[i] = segment_retain(index->parts[i].segment);
     }

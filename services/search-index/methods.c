@@ -46,6 +46,16 @@ static void search_suggest(struct mirai_rpc_request *request)
     submit(request, MIRAI_METHOD_ID_search_suggest, SEARCH_SUGGEST, search_work_suggest);
 }
 
+static void search_similar(struct mirai_rpc_request *request)
+{
+    submit(request, MIRAI_METHOD_ID_search_similar, SEARCH_SIMILAR, search_work_similar);
+}
+
+static void search_check(struct mirai_rpc_request *request)
+{
+    submit(request, MIRAI_METHOD_ID_search_check, SEARCH_CHECK, search_work_check);
+}
+
 /* Answers at once: service.status tells when it is done. */
 static void search_reindex(struct mirai_rpc_request *request)
 {
@@ -62,6 +72,8 @@ static void search_reindex(struct mirai_rpc_request *request)
 const struct mirai_rpc_method search_methods[] = {
     {"search.query", search_query},
     {"search.suggest", search_suggest},
+    {"search.similar", search_similar},
+    {"search.check", search_check},
     {"search.reindex", search_reindex},
     {NULL, NULL},
 };

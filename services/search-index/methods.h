@@ -4,6 +4,7 @@
 
 #include "libcommon/pubsub.h"
 #include "libcommon/service.h"
+#include "services/search-index/extract/attachments.h"
 #include "services/search-index/follower.h"
 #include "services/search-index/searcher.h"
 
@@ -14,6 +15,7 @@ struct search_index {
     struct vocabulary *vocabulary;
     struct help *help;
     struct mirai_subscriber *feed;
+    struct attachments *attachments; /* NULL: not read */
     struct follower *follower;
     struct searcher *searcher;
 };

@@ -4,6 +4,7 @@
 #include "libcommon/metrics.h"
 #include "libcommon/time.h"
 #include "services/search-index/help/suggest.h"
+#include "services/search-index/insight/insight.h"
 #include "services/search-index/query/query.h"
 
 #include <stdlib.h>
@@ -37,6 +38,8 @@ static void *thread_start(void *data)
     thread->searcher = searcher;
     thread->analyzer = analyzer_new(searcher->options.model);
     thread->workspace = query_workspace_new();
+    query_workspace_boost(thread->workspace, &searcher->options.boosts);
+    thread->insight = insight_workspace_new();
     return thread;
 }
 
@@ -45,6 +48,7 @@ static void thread_stop(void *data)
     struct search_thread *thread = data;
     let_go(thread);
     query_workspace_free(thread->workspace);
+    insight_workspace_free(thread->insight);
     analyzer_free(thread->analyzer);
     free(thread);
 }
@@ -111,6 +115,40 @@ int search_work_suggest(struct search_job *job, struct search_thread *thread)
         mirai_message_encode(&mirai_message_suggest_result, &result, &job->answer);
     }
     asked_release(asked);
+    return err;
+}
+
+static struct source source_of(struct search_job *job, struct search_thread *thread)
+{
+    return (struct source){.reader = thread->reader,
+                           .workspace = thread->workspace,
+                           .analyzer = thread->analyzer,
+                           .principal = &job->request->context.principal,
+                           .deadline_us = job->deadline_us,
+                           .arena = &job->arena};
+}
+
+int search_work_similar(struct search_job *job, struct search_thread *thread)
+{
+    struct source source = source_of(job, thread);
+    struct mirai_similar_result result = {0};
+    int err = insight_similar(thread->insight, &source, &job->params.similar, &result);
+    if (err == 0) {
+        mirai_message_encode(&mirai_message_similar_result, &result, &job->answer);
+    }
+    return err;
+}
+
+int search_work_check(struct search_job *job, struct search_thread *thread)
+{
+    struct source source = source_of(job, thread);
+    struct mirai_draft_report report = {0};
+    bool english = mirai_str_eq(job->request->context.locale, MIRAI_STR("en"));
+    int err = insight_check(thread->insight, &source, &job->params.draft,
+                            english ? MIRAI_LOCALE_EN : MIRAI_LOCALE_JA, &report);
+    if (err == 0) {
+        mirai_message_encode(&mirai_message_draft_report, &report, &job->answer);
+    }
     return err;
 }
 

@@ -8,6 +8,7 @@
 #include "proto/messages.h"
 #include "services/search-index/generations.h"
 #include "services/search-index/help/help.h"
+#include "services/search-index/query/query.h"
 #include "services/search-index/vocabulary/vocabulary.h"
 
 struct searcher_options {
@@ -18,7 +19,8 @@ struct searcher_options {
     struct help *help;
     size_t threads;
     size_t queue_max;
-    uint64_t timeout_ms;         /* longest time of one search */
+    uint64_t timeout_ms; /* longest time of one search */
+    struct query_boosts boosts;
     void (*damaged)(void *data); /* on the loop: a search met a corrupt page */
     void *data;
 };
@@ -34,6 +36,7 @@ struct search_thread {
     struct searcher *searcher;
     struct analyzer *analyzer;
     struct query_workspace *workspace;
+    struct insight_workspace *insight;
     struct generation *generation;
     struct index_reader *reader;
 };
@@ -80,8 +83,10 @@ void search_job_free(struct search_job *job);
 /* Takes the job over and answers its request. */
 void searcher_submit(struct search_job *job);
 
-/* The work of search.query and search.suggest. */
+/* The work of search.query, search.suggest, search.similar and search.check. */
 int search_work_query(struct search_job *job, struct search_thread *thread);
 int search_work_suggest(struct search_job *job, struct search_thread *thread);
+int search_work_similar(struct search_job *job, struct search_thread *thread);
+int search_work_check(struct search_job *job, struct search_thread *thread);
 
 #endif

@@ -17,10 +17,10 @@ struct field_rule {
 
 /* The usual lengths are constants: a document's bytes in the index must not depend on the others. */
 static const struct field_rule rules[TERMS_FIELD_COUNT] = {
-    [TERMS_TITLE] = {4.0, 0.5, {6, 10}},
+    [TERMS_TITLE] = {3.0, 0.5, {6, 10}},
     [TERMS_TAGS] = {2.5, 0.3, {3, 6}},
     [TERMS_HEADINGS] = {1.5, 0.5, {15, 25}},
-    [TERMS_BODY] = {1.0, 0.75, {120, 250}},
+    [TERMS_BODY] = {1.0, 0.75, {180, 300}},
 };
 
 /* Where the positions of each field begin. */

@@ -10,6 +10,7 @@
  * a line: qid, text, and where they are wanted: tag, type, space of a reader who may see only that one. Fields are
  * separated by tabs; in texts \n is a new line and \\ a backslash. Ends with a line "# name value ..." of what was used. */
 #include "libcommon/time.h"
+#include "services/search-index/help/suggest.h"
 #include "services/search-index/index.h"
 #include "services/search-index/query/query.h"
 
@@ -298,7 +299,9 @@ static uint64_t suggest_one(struct asker *asker, const struct line *line)
     struct mirai_suggest_result result = {0};
     mirai_set(suggest_query, &query, q, line->fields[1]);
     uint64_t start = mirai_monotonic_us();
-    int err = query_suggest(asker->reader, &query, &principal, &asker->arena, &result);
+    const struct suggest_request request = {
+        .reader = asker->reader, .analyzer = asker->analyzer, .principal = &principal, .query = &query};
+    int err = suggest_run(&request, &asker->arena, &result);
     uint64_t took = mirai_monotonic_us() - start;
     if (err != 0) {
         fail("suggest", err);

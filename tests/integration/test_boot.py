@@ -104,6 +104,21 @@ class Boot(unittest.TestCase):
 
     # ---------------------------------------------------------------- what works
 
+    def test_the_text_of_an_attachment_is_read(self):
+        """mirai-extract starts within its unit's filter and builds its own sandbox there."""
+        _, article = self.api("POST", "/api/v1/articles", {"title": "添付試験", "type": "incident", "body": "本文", "status": "published"})
+        token = self.machine.run("cat", self.token).stdout.strip()
+        answer = self.get(f"/api/v1/articles/{article['id']}/attachments?name=a.txt", "-X", "POST", "-H", f"Authorization: Bearer {token}",
+                          "-H", "Content-Type: text/plain", "--data-binary", "attached text")
+        self.assertTrue(answer.endswith(" 201"), answer)
+
+        def outcomes():
+            text = self.machine.network("curl", "-s", "--max-time", "10", "http://127.0.0.1:9464/metrics").stdout
+            return {name: int(count) for name, count in re.findall(r'mirai_search_extracts_total\{[^}]*outcome="([^"]+)"[^}]*\} ([0-9]+)', text)
+                    if count != "0"}
+        wait_for(outcomes, 30, lambda: f"an attachment that was read ({self.machine.journal('-u', 'mirai-search-index@1', '-n', '10')})")
+        self.assertEqual(outcomes(), {"done": 1})
+
     def test_an_article_is_written_found_and_backed_up(self):
         status, article = self.api("POST", "/api/v1/articles", {
             "title": "起動試験の記事", "type": "incident", "body": "ルーターが応答しない", "status": "published"})

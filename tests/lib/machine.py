@@ -23,7 +23,7 @@ LOCK = pathlib.Path(tempfile.gettempdir()) / "mirai-machine.lock"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 MIRROR = "http://deb.debian.org/debian"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare")
-SYSTEM = ("systemd", "systemd-sysv", "dbus", "mecab-ipadic-utf8")
+SYSTEM = ("systemd", "systemd-sysv", "dbus", "mecab-ipadic-utf8", "poppler-data")
 
 
 def why_not():

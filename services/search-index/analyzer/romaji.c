@@ -461,7 +461,7 @@ void romaji_key(struct mirai_str text, struct mirai_buf *out)
         if (piece.kind == PIECE_SOUND && rest.data[0] == 'm' && piece.len == 1) {
             piece.kind = PIECE_LETTER; /* number: the key of "num" has to be its prefix */
         }
-        if (piece.kind == PIECE_SOUND && !lengthens(piece.sound->key, vowel)) {
+        if (piece.kind == PIECE_SOUND && piece.sound != NULL && !lengthens(piece.sound->key, vowel)) {
             const char *key = piece.sound->key;
             bool again = key[0] == 'n' && out->len > start && out->data[out->len - 1] == 'n';
             mirai_buf_append_str(out,

@@ -2,10 +2,11 @@
 
 #include "services/search-index/analyzer/normalize.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define LONG_MARK "ー"
-#define KANA_LEN  3 /* bytes of a kana */
+#define KANA_LEN  ((size_t)3) /* bytes of a kana */
 
 static bool is(const char *s, const char *kana)
 {
@@ -30,7 +31,7 @@ static const char *pair_key(const char *s)
         {"ウィ", "ウイ"}, {"ウェ", "ウエ"}, {"ウォ", "ウオ"}, {"イェ", "イエ"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (memcmp(s, rows[i][0], KANA_LEN * 2L) == 0) {
+        if (memcmp(s, rows[i][0], KANA_LEN * 2) == 0) {
             return rows[i][1];
         }
     }
@@ -168,7 +169,7 @@ struct mirai_str spelling_number(struct mirai_str kanji, char out[SPELLING_MAX])
     int digit = -1;
     int section_power = 4; /* that may still come */
     int total_power = 16;
-    if (kanji.len == 0 || kanji.len % KANA_LEN != 0 || kanji.len > KANA_LEN * 20L) {
+    if (kanji.len == 0 || kanji.len % KANA_LEN != 0 || kanji.len > KANA_LEN * 20) {
         return (struct mirai_str){0};
     }
     struct mirai_str plain = number_by_place(kanji, out);
@@ -194,7 +195,7 @@ struct mirai_str spelling_number(struct mirai_str kanji, char out[SPELLING_MAX])
             return (struct mirai_str){0};
         }
     }
-    int n = snprintf(out, SPELLING_MAX, "%llu",
-                     (unsigned long long)(total + section + (digit < 0 ? 0 : (uint64_t)digit)));
+    total += section + (digit < 0 ? 0 : (uint64_t)digit);
+    int n = snprintf(out, SPELLING_MAX, "%" PRIu64, total);
     return (struct mirai_str){out, (size_t)n};
 }

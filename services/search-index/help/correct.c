@@ -1,7 +1,6 @@
 #include "services/search-index/help/correct.h"
 
 #include "services/search-index/analyzer/romaji.h"
-#include "services/search-index/terms.h"
 
 #include <math.h>
 
@@ -15,6 +14,16 @@
 /* A query that found so much is not read as kana that were left unconverted. */
 #define FEW_HITS 3
 
+/* Where the spelling of a candidate is looked for. */
+#define SPELLING_DOCS  3
+#define SPELLING_BYTES 6000
+
+/* Longest run of kanji that may be one word: four. */
+#define KANJI_BYTES 12
+
+/* Kanji that make no word are read one by one, and often otherwise than together. */
+#define KANJI_EDITS 3
+
 /* A word in so few documents, beside one that is so many times as frequent, is a slip that others made, too. */
 #define RARE          2
 #define FAR_MORE      100
@@ -23,7 +32,8 @@
 /* A stretch of the query that may be misspelt. */
 struct unit {
     struct mirai_str text; /* normalised */
-    bool joined;           /* two words that never stand together */
+    struct mirai_str key;  /* as the index would have it */
+    bool joined;           /* no word: kanji that never stand together, kana that were not converted */
 };
 
 struct corrector {
@@ -34,6 +44,7 @@ struct corrector {
     size_t units_len;
     struct mirai_buf key;
     struct mirai_buf scratch;
+    struct normalized field; /* of a document */
 };
 
 struct change {
@@ -87,7 +98,7 @@ static bool is_seen(const struct corrector *corrector, const struct query_term *
     return false;
 }
 
-static void add_unit(struct corrector *corrector, struct mirai_str text, bool joined)
+static void add_unit(struct corrector *corrector, struct mirai_str text, struct mirai_str key, bool joined)
 {
     for (size_t i = 0; i < corrector->units_len; i++) {
         struct mirai_str other = corrector->units[i].text;
@@ -96,35 +107,60 @@ static void add_unit(struct corrector *corrector, struct mirai_str text, bool jo
         }
     }
     if (corrector->units_len < UNITS_MAX) {
-        corrector->units[corrector->units_len++] = (struct unit){text, joined};
+        corrector->units[corrector->units_len++] = (struct unit){text, key, joined};
     }
 }
 
-static size_t last_char(struct mirai_str text)
-{
-    size_t at = text.len;
-    do {
-        at--;
-    } while (at > 0 && ((unsigned char)text.data[at] & 0xC0) == 0x80);
-    return at;
-}
-
-/* Two short words side by side, as MeCab cuts what does not exist (接定), whose border no visible text has. */
-static bool never_together(struct corrector *corrector, struct mirai_str a, struct mirai_str b)
+/* The kanji around [start, end) of a text. */
+static struct mirai_str kanji_run(struct mirai_str text, size_t start, size_t end)
 {
     unsigned len;
-    if (a.data + a.len != b.data || a.len > 6 || b.len > 6 || first_class(a) < CHAR_HIRAGANA ||
-        first_class(b) < CHAR_HIRAGANA) {
-        return false;
+    for (size_t at = start; at > 0; start = at) {
+        do {
+            at--;
+        } while (at > 0 && ((unsigned char)text.data[at] & 0xC0) == 0x80);
+        if (char_class(utf8_decode(text.data + at, text.data + text.len, &len)) != CHAR_HAN) {
+            break;
+        }
     }
-    utf8_decode(b.data, b.data + b.len, &len);
-    struct mirai_buf *key = &corrector->scratch;
-    key->len = 0;
-    mirai_buf_append_char(key, TERMS_BIGRAM_MARK);
-    mirai_buf_append(key, a.data + last_char(a), a.len - last_char(a));
-    mirai_buf_append(key, b.data, len);
-    const struct mirai_str keys[] = {mirai_buf_str(key)};
-    return !viewer_finds(corrector->request->viewer, keys, 1, POSTINGS_BUDGET);
+    while (end < text.len &&
+           char_class(utf8_decode(text.data + end, text.data + text.len, &len)) == CHAR_HAN) {
+        end += len;
+    }
+    return (struct mirai_str){text.data + start, end - start};
+}
+
+static bool is_word(const struct query *query, struct mirai_str text)
+{
+    for (size_t i = 0; i < query->terms_len; i++) {
+        if (query->terms[i].view == ANALYZER_WORD && mirai_str_eq(query->terms[i].text, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Kanji that no visible text has side by side and that make no word (接定 for 設定). */
+static void find_kanji(struct corrector *corrector)
+{
+    const struct query *query = corrector->request->query;
+    struct mirai_str text = mirai_buf_str(&corrector->normal.text);
+    for (size_t i = 0; i < query->terms_len; i++) {
+        const struct query_term *term = &query->terms[i];
+        const char *at = memmem(text.data, text.len, term->text.data, term->text.len);
+        if (term->view != ANALYZER_BIGRAM || term->text.len < 6 || at == NULL || is_seen(corrector, term)) {
+            continue;
+        }
+        size_t start = (size_t)(at - text.data);
+        struct mirai_str run = kanji_run(text, start, start + term->text.len);
+        unsigned first;
+        unsigned second;
+        bool kanji = char_class(utf8_decode(at, text.data + text.len, &first)) == CHAR_HAN &&
+                     char_class(utf8_decode(at + first, text.data + text.len, &second)) == CHAR_HAN;
+        if (kanji && run.len <= KANJI_BYTES && !is_word(query, run)) {
+            add_unit(corrector, run, run, true);
+        }
+    }
 }
 
 /* Runs of hiragana that nobody has converted: ぱすわーど. */
@@ -142,30 +178,32 @@ static void find_kana(struct corrector *corrector)
             }
         }
         if (chars >= 3) {
-            add_unit(corrector, (struct mirai_str){text.data + at, end - at}, true);
+            struct mirai_str run = {text.data + at, end - at};
+            add_unit(corrector, run, run, true);
         }
         utf8_decode(text.data + end, text.data + text.len + (end == text.len), &len);
         at = end == text.len ? end : end + len;
     }
 }
 
+static struct mirai_str term_key(const struct query_term *term)
+{
+    return term->alternatives[0].parts_len == 1 ? term->alternatives[0].parts[0].key : term->text;
+}
+
 static void find_units(struct corrector *corrector)
 {
     const struct query *query = corrector->request->query;
-    const struct query_term *before = NULL;
+    find_kanji(corrector);
     for (size_t i = 0; i < query->terms_len; i++) {
         const struct query_term *term = &query->terms[i];
         if (term->view != ANALYZER_WORD || has_digit(term->text)) {
             continue;
         }
-        if (before != NULL && never_together(corrector, before->text, term->text)) {
-            struct mirai_str both = {before->text.data, before->text.len + term->text.len};
-            add_unit(corrector, both, true);
-        } else if (!is_seen(corrector, term) ||
-                   (only_letters(term->text) && viewer_df(corrector->request->viewer, term->text) <= RARE)) {
-            add_unit(corrector, term->text, false);
+        if (!is_seen(corrector, term) ||
+            (only_letters(term->text) && viewer_df(corrector->request->viewer, term_key(term)) <= RARE)) {
+            add_unit(corrector, term->text, term_key(term), false);
         }
-        before = term;
     }
     if (corrector->request->total <= FEW_HITS) {
         find_kana(corrector);
@@ -189,26 +227,94 @@ static double fitness(struct mirai_str typed, const struct lexicon_match *match)
            same_start;
 }
 
+/* A term of the index as a text spells it: the spelling that is nearest to what was typed. */
+struct spelling {
+    struct mirai_str term;
+    struct mirai_str typed;
+    struct mirai_str text; /* being analysed */
+    struct mirai_str best; /* part of it */
+    unsigned distance;
+};
+
+static void on_token(void *data, const struct analyzer_token *token)
+{
+    struct spelling *spelling = data;
+    if (token->view != ANALYZER_WORD || !mirai_str_eq(token->term, spelling->term)) {
+        return;
+    }
+    struct mirai_str word = {spelling->text.data + token->start, token->end - token->start};
+    unsigned distance = lexicon_distance(spelling->typed, word, LEXICON_KEY_MAX);
+    if (spelling->best.len == 0 || distance < spelling->distance) {
+        spelling->best = word;
+        spelling->distance = distance;
+    }
+}
+
+/* How a document spells a term: empty when it stands too far behind. */
+static struct mirai_str spelling_in(struct corrector *corrector, const struct segment_doc *doc,
+                                    struct mirai_str term, struct mirai_str typed)
+{
+    struct index_text text;
+    struct mirai_str made = {0};
+    if (index_text(corrector->request->reader, doc->slot, doc->version, &text) != 0) {
+        return made;
+    }
+    const struct mirai_str fields[] = {text.title, text.tags, text.summary,
+                                       mirai_utf8_prefix(text.body, SPELLING_BYTES)};
+    for (size_t i = 0; made.len == 0 && i < sizeof(fields) / sizeof(fields[0]); i++) {
+        normalize(&corrector->field, fields[i], false);
+        struct spelling spelling = {
+            .term = term, .typed = typed, .text = mirai_buf_str(&corrector->field.text)};
+        analyzer_run_text(corrector->request->analyzer, &corrector->field, on_token, &spelling);
+        made = mirai_arena_copy(corrector->arena, spelling.best);
+    }
+    return made;
+}
+
+/* Slips that a word of letters may have. */
+static unsigned letter_edits(struct mirai_str word)
+{
+    return word.len < 8 ? 1 : 2;
+}
+
+/* A candidate as it is written where the principal may see it; empty: nowhere. */
+static struct mirai_str written(struct corrector *corrector, const struct unit *unit, struct mirai_str term)
+{
+    struct segment_doc docs[SPELLING_DOCS];
+    size_t count = viewer_find(corrector->request->viewer, &term, 1, POSTINGS_BUDGET, docs, SPELLING_DOCS);
+    for (size_t i = 0; i < count; i++) {
+        struct mirai_str word = spelling_in(corrector, &docs[i], term, unit->text);
+        unsigned most = letter_edits(unit->text);
+        bool near = !only_letters(unit->text) || !only_letters(word) ||
+                    lexicon_distance(unit->text, word, most) <= most;
+        if (word.len > 0 && near && !mirai_str_eq(word, unit->text)) {
+            return word;
+        }
+    }
+    return (struct mirai_str){0};
+}
+
 /* The best of the candidates that exists where the principal may see it. */
 static struct mirai_str choose(struct corrector *corrector, const struct unit *unit,
                                struct lexicon_match *matches, size_t count)
 {
-    const struct viewer *viewer = corrector->request->viewer;
-    uint64_t df = unit->joined ? 0 : viewer_df(viewer, unit->text);
-    for (size_t tried = 0; tried < count; tried++) {
+    uint64_t df = unit->joined ? 0 : viewer_df(corrector->request->viewer, unit->key);
+    struct mirai_str word = {0};
+    for (size_t tried = 0; tried < count && word.len == 0; tried++) {
         size_t best = tried;
         for (size_t i = tried + 1; i < count; i++) {
             best = fitness(unit->text, &matches[i]) > fitness(unit->text, &matches[best]) ? i : best;
         }
         struct lexicon_match match = matches[best];
         matches[best] = matches[tried];
-        bool enough = df == 0 || match.df >= df * FAR_MORE;
-        if (enough && !mirai_str_eq(match.word, unit->text) &&
-            viewer_finds(viewer, &match.word, 1, POSTINGS_BUDGET)) {
-            return mirai_arena_copy(corrector->arena, match.word);
+        bool enough = df <= RARE && match.df >= df * FAR_MORE;
+        /* a word that only others may see is one that does not exist */
+        bool hidden = df > 0 && !viewer_finds(corrector->request->viewer, &unit->key, 1, POSTINGS_BUDGET);
+        if ((enough || hidden) && !mirai_str_eq(match.word, unit->key)) {
+            word = written(corrector, unit, match.word);
         }
     }
-    return (struct mirai_str){0};
+    return word;
 }
 
 static void read_key(struct corrector *corrector, struct mirai_str text)
@@ -225,53 +331,50 @@ static unsigned edits(size_t len)
     return len < 5 ? 0 : len < 9 ? 1 : 2;
 }
 
-static struct mirai_str meant_by_letters(struct corrector *corrector, const struct unit *unit)
+static struct mirai_str nearest(struct corrector *corrector, const struct unit *unit,
+                                const struct lexicon_query *query)
 {
     struct lexicon_match matches[CANDIDATES_MAX];
-    const struct lexicon *lexicon = corrector->request->lexicon;
+    if (query->key.len == 0 || query->key.len > LEXICON_KEY_MAX) {
+        return (struct mirai_str){0};
+    }
+    size_t count = lexicon_near(corrector->request->lexicon, query, matches, CANDIDATES_MAX);
+    return choose(corrector, unit, matches, count);
+}
+
+static struct mirai_str meant_by_letters(struct corrector *corrector, const struct unit *unit)
+{
     struct mirai_str word = {0};
     corrector->scratch.len = 0;
     if (romaji_to_kana(unit->text, &corrector->scratch)) { /* pasuwa-do */
         corrector->key.len = 0;
         romaji_key(unit->text, &corrector->key);
-        size_t count = lexicon_near(lexicon, LEXICON_JAPANESE, mirai_buf_str(&corrector->key), 0, matches,
-                                    CANDIDATES_MAX);
-        word = choose(corrector, unit, matches, count);
+        const struct lexicon_query query = {.script = LEXICON_JAPANESE,
+                                            .key = mirai_buf_str(&corrector->key)};
+        word = nearest(corrector, unit, &query);
     }
-    if (word.len == 0 && only_letters(unit->text) && unit->text.len <= LEXICON_KEY_MAX) {
-        unsigned most = unit->text.len < 8 ? 1 : 2;
-        size_t count = lexicon_near(lexicon, LEXICON_LATIN, unit->text, most, matches, CANDIDATES_MAX);
-        word = choose(corrector, unit, matches, count);
+    if (word.len == 0 && only_letters(unit->text)) {
+        /* a slip may change how a word is stemmed; `written` compares the words */
+        const struct lexicon_query query = {
+            .script = LEXICON_LATIN, .key = unit->key, .most = letter_edits(unit->text) + 1};
+        word = nearest(corrector, unit, &query);
     }
     return word;
 }
 
 static struct mirai_str meant_by_reading(struct corrector *corrector, const struct unit *unit)
 {
-    struct lexicon_match matches[CANDIDATES_MAX];
+    enum char_class class = first_class(unit->text);
     read_key(corrector, unit->text);
-    struct mirai_str key = mirai_buf_str(&corrector->key);
-    if (key.len == 0 || key.len > LEXICON_KEY_MAX) {
-        return (struct mirai_str){0};
-    }
-    bool kana = first_class(unit->text) == CHAR_HIRAGANA;
-    bool kanji = first_class(unit->text) == CHAR_HAN;
-    /* hiragana is right or not converted; two kanji read alone are often read otherwise together */
-    unsigned most = kana ? 0 : kanji && key.len >= 5 ? 2 : edits(key.len);
-    size_t count =
-        lexicon_near(corrector->request->lexicon, LEXICON_JAPANESE, key, most, matches, CANDIDATES_MAX);
-    if (kanji) { /* then one of its characters must be right, unless it only was converted wrongly */
-        size_t kept = 0;
-        for (size_t i = 0; i < count; i++) {
-            bool shares = fitness(unit->text, &matches[i]) >
-                          log(1 + (double)matches[i].df) - 4.0 * matches[i].distance + 1.5;
-            if (matches[i].distance == 0 || shares) {
-                matches[kept++] = matches[i];
-            }
-        }
-        count = kept;
-    }
-    return choose(corrector, unit, matches, count);
+    struct lexicon_query query = {.script = LEXICON_JAPANESE, .key = mirai_buf_str(&corrector->key)};
+    if (class == CHAR_HAN) {
+        /* a word is one, and wrong only if another is read like it */
+        query.like = unit->joined ? unit->text : query.like;
+        query.most = unit->joined ? KANJI_EDITS : 0;
+    } else if (class == CHAR_KATAKANA) {
+        query.most = edits(query.key.len);
+    } /* hiragana is right, or only not converted */
+    return nearest(corrector, unit, &query);
 }
 
 static struct mirai_str meant(struct corrector *corrector, const struct unit *unit)
@@ -345,5 +448,6 @@ struct mirai_str correct_query(const struct correct_request *request, struct mir
     normalized_free(&corrector.normal);
     mirai_buf_free(&corrector.key);
     mirai_buf_free(&corrector.scratch);
+    normalized_free(&corrector.field);
     return made;
 }

@@ -8,6 +8,7 @@
 
 struct correct_request {
     const struct viewer *viewer;
+    struct index_reader *reader; /* whose view that is */
     const struct lexicon *lexicon;
     struct analyzer *analyzer;
     const struct query *query;

@@ -274,14 +274,31 @@ static bool better(const struct lexicon_match *a, const struct lexicon_match *b)
     return a->distance != b->distance ? a->distance < b->distance : a->df > b->df;
 }
 
-size_t lexicon_near(const struct lexicon *lexicon, enum lexicon_script script, struct mirai_str key,
-                    unsigned most, struct lexicon_match *out, size_t max)
+/* Kanji and kana take three bytes each. */
+static bool differ_in_one(struct mirai_str a, struct mirai_str b)
 {
+    size_t different = 0;
+    if (a.len != b.len) {
+        return false;
+    }
+    for (size_t at = 0; at + 3 <= a.len; at += 3) {
+        different += memcmp(a.data + at, b.data + at, 3) != 0;
+    }
+    return different == 1;
+}
+
+size_t lexicon_near(const struct lexicon *lexicon, const struct lexicon_query *query,
+                    struct lexicon_match *out, size_t max)
+{
+    struct mirai_str key = query->key;
+    unsigned most = query->most;
     uint64_t letters = letters_of(key);
     size_t found = 0;
     for (size_t i = 0; i < lexicon->count; i++) {
         const struct word *word = &lexicon->words[i];
-        if (__builtin_popcountll(word->letters ^ letters) > (int)(2 * most) || word->script != script) {
+        if (__builtin_popcountll(word->letters ^ letters) > (int)(2 * most) ||
+            word->script != query->script ||
+            (query->like.len > 0 && !differ_in_one(word_text(&lexicon->bytes, word), query->like))) {
             continue;
         }
         struct mirai_str other = {lexicon->bytes.data + word->offset + word->len, word->key_len};

@@ -1,5 +1,5 @@
-/* The words of an index with their readings: what a misspelt word is compared with. Made now and then from the
- * segments' dictionaries; immutable. */
+/* The words of an index, as its terms spell them (stems, spelling keys), with their readings: what a misspelt word is
+ * compared with. Made now and then from the segments' dictionaries; immutable. */
 #ifndef SEARCH_LEXICON_H
 #define SEARCH_LEXICON_H
 
@@ -35,10 +35,17 @@ struct lexicon_match {
     unsigned distance; /* edits between the keys */
 };
 
-/* Words of the script whose key is `most` edits (insertion, deletion, substitution, transposition of neighbours) or
- * fewer from `key`: the nearest first, of equal ones the more frequent. Returns how many, at most `max`. */
-size_t lexicon_near(const struct lexicon *lexicon, enum lexicon_script script, struct mirai_str key,
-                    unsigned most, struct lexicon_match *out, size_t max);
+struct lexicon_query {
+    enum lexicon_script script;
+    struct mirai_str key;
+    unsigned most;         /* edits between the keys */
+    struct mirai_str like; /* unless empty: only words that differ from it in one character of three bytes */
+};
+
+/* Words whose key is `most` edits (insertion, deletion, substitution, transposition of neighbours) or fewer away: the
+ * nearest first, of equal ones the more frequent. Returns how many, at most `max`. */
+size_t lexicon_near(const struct lexicon *lexicon, const struct lexicon_query *query,
+                    struct lexicon_match *out, size_t max);
 
 /* Edits between two strings of at most LEXICON_KEY_MAX bytes; more than `most`: most + 1. */
 unsigned lexicon_distance(struct mirai_str a, struct mirai_str b, unsigned most);

@@ -35,8 +35,16 @@ static bool has(struct segment_cursor *cursor, uint32_t doc)
     return false;
 }
 
-static bool finds_in(const struct viewer *viewer, const struct segment *segment,
-                     const struct segment_term *terms, size_t count, size_t *budget)
+/* What is found: as many as fit. */
+struct finding {
+    size_t budget;
+    struct segment_doc *out;
+    size_t len;
+    size_t max;
+};
+
+static void find_in(const struct viewer *viewer, const struct segment *segment,
+                    const struct segment_term *terms, size_t count, struct finding *finding)
 {
     struct segment_cursor cursors[VIEWER_KEYS_MAX];
     const struct segment_doc *docs = segment_docs(segment);
@@ -47,26 +55,27 @@ static bool finds_in(const struct viewer *viewer, const struct segment *segment,
         segment_cursor_decode(&cursors[0]);
         for (unsigned at = 0; at < cursors[0].len; at++) {
             uint32_t doc = cursors[0].docs[at];
-            if ((*budget)-- == 0) {
-                *budget = 0;
-                return false;
+            if (finding->budget == 0 || finding->len == finding->max) {
+                return;
             }
+            finding->budget--;
             bool all = viewer_sees(viewer, &docs[doc]) != NULL;
             for (size_t i = 1; all && i < count; i++) {
                 all = has(&cursors[i], doc);
             }
             if (all) {
-                return true;
+                finding->out[finding->len++] = docs[doc];
             }
         }
     }
-    return false;
 }
 
-bool viewer_finds(const struct viewer *viewer, const struct mirai_str *keys, size_t count, size_t budget)
+size_t viewer_find(const struct viewer *viewer, const struct mirai_str *keys, size_t count, size_t budget,
+                   struct segment_doc *out, size_t max)
 {
+    struct finding finding = {.budget = budget, .out = out, .max = max};
     count = count < VIEWER_KEYS_MAX ? count : VIEWER_KEYS_MAX;
-    for (size_t s = 0; s < viewer->segments_len && budget > 0 && count > 0; s++) {
+    for (size_t s = 0; s < viewer->segments_len && count > 0; s++) {
         struct segment_term terms[VIEWER_KEYS_MAX];
         size_t found = 0;
         while (found < count && segment_find(viewer->segments[s], keys[found], &terms[found])) {
@@ -77,9 +86,15 @@ bool viewer_finds(const struct viewer *viewer, const struct mirai_str *keys, siz
             }
             found++;
         }
-        if (found == count && finds_in(viewer, viewer->segments[s], terms, count, &budget)) {
-            return true;
+        if (found == count) {
+            find_in(viewer, viewer->segments[s], terms, count, &finding);
         }
     }
-    return false;
+    return finding.len;
+}
+
+bool viewer_finds(const struct viewer *viewer, const struct mirai_str *keys, size_t count, size_t budget)
+{
+    struct segment_doc first;
+    return viewer_find(viewer, keys, count, budget, &first, 1) > 0;
 }

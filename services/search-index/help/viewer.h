@@ -19,9 +19,13 @@ const struct catalog_entry *viewer_sees(const struct viewer *viewer, const struc
 /* Documents that have the term, whether they may be seen or not, replaced ones included. */
 uint64_t viewer_df(const struct viewer *viewer, struct mirai_str key);
 
-/* Whether the principal may see a document that has all `keys` (at most VIEWER_KEYS_MAX; more are ignored). After
- * `budget` postings of the rarest one: false. */
+/* Documents that the principal may see and that have all `keys` (at most VIEWER_KEYS_MAX; more are ignored): the first
+ * ones, at most `max`, into `out`. Returns how many; after `budget` postings of the rarest key: those found so far. */
 #define VIEWER_KEYS_MAX 16
+size_t viewer_find(const struct viewer *viewer, const struct mirai_str *keys, size_t count, size_t budget,
+                   struct segment_doc *out, size_t max);
+
+/* Whether there is any. */
 bool viewer_finds(const struct viewer *viewer, const struct mirai_str *keys, size_t count, size_t budget);
 
 #endif

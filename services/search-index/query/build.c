@@ -2,8 +2,12 @@
 
 #include "services/search-index/terms.h"
 
-/* Summing the views. Tuned as the numbers in terms.c. */
-static const double view_weights[] = {[ANALYZER_WORD] = 1.0, [ANALYZER_BIGRAM] = 0.35};
+/* Summing the views. Tuned as the numbers in terms.c. Latin words have no bigrams beside them, and would be too light;
+ * pairs of hiragana and another character are often an ending and its stem's last character. */
+#define WEIGHT_WORD         1.0
+#define WEIGHT_LATIN_WORD   1.6
+#define WEIGHT_BIGRAM       0.35
+#define WEIGHT_MIXED_BIGRAM 0.21
 
 /* Positions count the characters that are not breaks, as in texts. */
 static void count_positions(struct build *build)
@@ -79,6 +83,16 @@ static bool is_known(const struct query *query, struct mirai_str key)
     return false;
 }
 
+static double weight_of(const struct build *build, const struct analyzer_token *token)
+{
+    enum char_class first = class_at(build->text, token->start);
+    if (token->view == ANALYZER_WORD) {
+        return first == CHAR_LATIN ? WEIGHT_LATIN_WORD : WEIGHT_WORD;
+    }
+    enum char_class last = class_before(build->text, token->end);
+    return (first == CHAR_HIRAGANA) != (last == CHAR_HIRAGANA) ? WEIGHT_MIXED_BIGRAM : WEIGHT_BIGRAM;
+}
+
 static void add_term(struct build *build, const struct analyzer_token *token)
 {
     struct query *query = build->query;
@@ -100,7 +114,7 @@ static void add_term(struct build *build, const struct analyzer_token *token)
     query->terms[query->terms_len++] = (struct query_term){.alternatives = alternative,
                                                            .alternatives_len = 1,
                                                            .view = token->view,
-                                                           .weight = view_weights[token->view],
+                                                           .weight = weight_of(build, token),
                                                            .position = position,
                                                            .text = typed};
     if (token->view == ANALYZER_WORD) {
@@ -242,7 +256,7 @@ static struct query_term *term_for(struct build *build, const struct vocabulary_
     build->counts[ANALYZER_WORD]++;
     struct query_term *term = &query->terms[query->terms_len++];
     *term = (struct query_term){.view = ANALYZER_WORD,
-                                .weight = view_weights[ANALYZER_WORD],
+                                .weight = WEIGHT_WORD,
                                 .position = build->positions[match->start],
                                 .text = typed};
     return term;

@@ -96,10 +96,22 @@ struct query {
 void query_parse(struct analyzer *analyzer, const struct vocabulary_snapshot *vocabulary,
                  struct mirai_str text, struct mirai_arena *arena, struct query *query);
 
+/* What may be added to the score of the words, in percent of it (proximity: of its usual share); 0: off. */
+struct query_boosts {
+    unsigned freshness;
+    unsigned half_life_days; /* after which half of the freshness is left */
+    unsigned rating;
+    unsigned views; /* and clicks */
+    unsigned title; /* that is just the query */
+    unsigned proximity;
+};
+
 /* What a thread needs to answer; kept between queries. */
 struct query_workspace;
 struct query_workspace *query_workspace_new(void);
 void query_workspace_free(struct query_workspace *workspace);
+void query_workspace_boost(struct query_workspace *workspace,
+                           const struct query_boosts *boosts); /* default: none */
 
 /* What a query is understood and corrected by. Held by the caller until the result is encoded. */
 struct query_help {

@@ -226,6 +226,7 @@ static void choose_message(struct choices *c, const struct mirai_message *messag
 
 struct answer {
     const struct mirai_method *method;
+    enum mirai_strictness strictness; /* only daemons may be told what is internal */
     bool done;
 };
 
@@ -239,7 +240,7 @@ static void on_answer(void *data, const struct mirai_rpc_reply *reply)
     if (reply->status == 0) {
         struct mirai_arena arena = {0};
         void *result = mirai_arena_alloc(&arena, answer->method->result->size);
-        expect(mirai_message_decode(answer->method->result, reply->result, MIRAI_EDGE, &arena, result,
+        expect(mirai_message_decode(answer->method->result, reply->result, answer->strictness, &arena, result,
                                     NULL) == 0);
         expect(mirai_mp_to_json(reply->result, &json) == 0);
         mirai_arena_free(&arena);
@@ -273,7 +274,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     enum mirai_method_id id = method_of(data[0]);
-    struct answer answer = {.method = &mirai_methods[id]};
+    bool daemon = people[data[1] & 3].user_id == MIRAI_USER_SYSTEM;
+    struct answer answer = {.method = &mirai_methods[id], .strictness = daemon ? MIRAI_INNER : MIRAI_EDGE};
     struct mirai_context context = {.principal = people[data[1] & 3],
                                     .idempotency_key = (data[1] & 8) != 0 ? MIRAI_STR("key") : MIRAI_STR(""),
                                     .locale = (data[1] & 16) != 0 ? MIRAI_STR("en") : MIRAI_STR("ja")};

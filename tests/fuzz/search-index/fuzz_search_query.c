@@ -41,7 +41,9 @@ static void open_index(void)
         }
     }
     analyzer = analyzer_new(model);
+    static const struct query_boosts boosts = {3, 180, 3, 3, 15, 100};
     workspace = query_workspace_new();
+    query_workspace_boost(workspace, &boosts);
     if (index_reader_open(index, &reader) != 0) {
         abort();
     }
@@ -68,7 +70,50 @@ static void check_snippet(struct mirai_str snippet)
     }
 }
 
-/* First line: the query; the rest: a body. */
+/* All pages of one hit: no article twice, and what explains a score is the score. */
+static void check_pages(struct mirai_search_query *request, const struct mirai_principal *principal,
+                        struct mirai_arena *arena)
+{
+    unsigned seen = 0;
+    mirai_set(search_query, request, limit, 1);
+    mirai_set(search_query, request, explain, true);
+    for (bool more = true; more;) {
+        struct mirai_search_result result = {0};
+        if (query_run(reader, workspace, analyzer, request, principal, mirai_monotonic_us() + 10000000, arena,
+                      &result) != 0 ||
+            result.hits.count > 1) {
+            abort();
+        }
+        for (size_t i = 0; i < result.hits.count; i++) {
+            const struct mirai_search_hit *hit = &MIRAI_ITEMS(search_hit, &result.hits)[i];
+            double sum = 0;
+            for (size_t j = 0; j < hit->explain.count; j++) {
+                sum += MIRAI_ITEMS(score_part, &hit->explain)[j].value;
+            }
+            if ((seen >> hit->id & 1) != 0 || sum != hit->score) {
+                abort();
+            }
+            seen |= 1u << hit->id;
+        }
+        more = mirai_has(search_result, &result, next_cursor);
+        mirai_set(search_query, request, cursor, result.next_cursor);
+    }
+}
+
+/* Any bytes as a cursor: a page, or an error. */
+static void check_cursor(struct mirai_search_query *request, const struct mirai_principal *principal,
+                         struct mirai_str cursor, struct mirai_arena *arena)
+{
+    struct mirai_search_result result = {0};
+    mirai_set(search_query, request, cursor, cursor);
+    int err = query_run(reader, workspace, analyzer, request, principal, mirai_monotonic_us() + 10000000,
+                        arena, &result);
+    if (err != 0 && err != MIRAI_E_INVALID) {
+        abort();
+    }
+}
+
+/* First line: the query; the rest: a body, and a cursor. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct mirai_principal principal = {.user_id = -1};
@@ -90,10 +135,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .reader = reader, .analyzer = analyzer, .principal = &principal, .query = &typed};
     if (query_run(reader, workspace, analyzer, &request, &principal, mirai_monotonic_us() + 10000000, &arena,
                   &result) != 0 ||
-        suggest_run(&suggest, &arena, &suggestions) != 0 || result.total < 0 ||
-        result.total > 3) {
+        suggest_run(&suggest, &arena, &suggestions) != 0 || result.total < 0 || result.total > 3) {
         abort();
     }
+    check_pages(&request, &principal, &arena);
+    check_cursor(&request, &principal, body.len > 0 ? (struct mirai_str){body.data + 1, body.len - 1} : body,
+                 &arena);
     if (mirai_utf8_valid(body)) { /* the store keeps no other */
         struct query query;
         query_parse(analyzer, NULL, line, &arena, &query);

@@ -46,6 +46,7 @@ static struct mirai_str cut(struct mirai_str *rest, char sign)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct analyzer_model *model;
     static struct analyzer *analyzer;
     static struct mirai_dictionary_word words[LINES_MAX];
     static struct mirai_synonyms sets[LINES_MAX];
@@ -56,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t sets_len = 0;
     struct mirai_str rest = {(const char *)data, size};
     if (analyzer == NULL) {
-        analyzer = analyzer_new(analyzer_model_open());
+        model = analyzer_model_open();
+        analyzer = analyzer_new(model);
     }
     struct mirai_str query = cut(&rest, '\n');
     for (struct mirai_str line; words_len < LINES_MAX && (line = cut(&rest, '\n')).len != 0;) {

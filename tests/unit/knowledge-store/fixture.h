@@ -97,8 +97,10 @@ static inline int call(struct fixture *f, const struct mirai_principal *who, enu
     struct answer answer = call_keyed(f, who, "", id, params);
     if (answer.status == 0 && result != NULL) {
         struct mirai_faults faults = {.count = 0};
-        int err = mirai_message_decode(mirai_methods[id].result, answer.result, MIRAI_EDGE, &f->arena, result,
-                                       &faults);
+        /* Only daemons may be told what is internal. */
+        int err = mirai_message_decode(mirai_methods[id].result, answer.result,
+                                       who->user_id == MIRAI_USER_SYSTEM ? MIRAI_INNER : MIRAI_EDGE,
+                                       &f->arena, result, &faults);
         if (err != 0 && faults.count > 0) {
             print_error("%s: %s %s\n", mirai_methods[id].name, faults.list[0].path, faults.list[0].problem);
         }

@@ -133,6 +133,59 @@ static void export_walks_all_articles(void **state)
     assert_int_equal(CALL(f, &admin, article_export, &params, NULL), MIRAI_E_FORBIDDEN);
 }
 
+static const struct mirai_attachment *file_at(const struct mirai_article *article, size_t i)
+{
+    assert_true(mirai_has(article, article, attachments));
+    assert_true(i < article->attachments.count);
+    return &MIRAI_ITEMS(attachment, &article->attachments)[i];
+}
+
+static struct mirai_article exported(struct fixture *f, int64_t id)
+{
+    struct mirai_article_export params = {0};
+    struct mirai_article_export_page page;
+    mirai_set(article_export, &params, after_id, id - 1);
+    assert_int_equal(CALL(f, &daemon_, article_export, &params, &page), 0);
+    return MIRAI_ITEMS(article, &page.items)[0];
+}
+
+static void files_of_an_article_are_told_to_followers_only(void **state)
+{
+    struct fixture *f = *state;
+    struct mirai_article article = create(f, &editor, "with files"), seen;
+    struct mirai_attachment first = attach(f, article.id, "one"), second = attach(f, article.id, "two");
+    struct mirai_changes page = since(f, f->store.epoch, 1, 0);
+    const struct mirai_change *items = MIRAI_ITEMS(change, &page.items);
+    assert_int_equal(page.items.count,
+                     2); /* each file is a change of its article, and the last one carries both */
+    assert_int_equal(items[1].id, article.id);
+    assert_int_equal(items[1].article.version, article.version);
+    assert_int_equal(items[1].article.attachments.count, 2);
+    assert_int_equal(file_at(&items[1].article, 0)->id, first.id);
+    assert_true(mirai_str_eq(file_at(&items[1].article, 1)->sha256, second.sha256));
+
+    struct mirai_attachment_ref gone = {0};
+    mirai_set(attachment_ref, &gone, id, article.id);
+    mirai_set(attachment_ref, &gone, attachment_id, first.id);
+    assert_int_equal(CALL(f, &editor, attachment_delete, &gone, NULL), 0);
+    page = since(f, f->store.epoch, 3, 0);
+    items = MIRAI_ITEMS(change, &page.items);
+    assert_int_equal(page.items.count, 1);
+    assert_int_equal(items[0].article.attachments.count, 1);
+    seen = exported(f, article.id);
+    assert_int_equal(seen.attachments.count, 1);
+    assert_int_equal(file_at(&seen, 0)->id, second.id);
+    struct mirai_article bare = create(f, &editor, "without");
+    seen = exported(f, bare.id);
+    assert_true(mirai_has(article, &seen, attachments));
+    assert_int_equal(seen.attachments.count, 0);
+
+    /* People are told by attachment.list: CALL would find the member unknown, also in what is kept in memory. */
+    assert_int_equal(get(f, &viewer, article.id, &seen), 0);
+    assert_false(mirai_has(article, &seen, attachments));
+    assert_int_equal(get(f, &viewer, article.id, &seen), 0);
+}
+
 struct hints {
     size_t connected;
     int64_t seq;
@@ -186,9 +239,13 @@ static void commits_are_published(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(carries_the_newest_state_once),       TEST(pages_lose_nothing),
-        TEST(positions_that_do_not_fit_are_reset), TEST(expired_positions_are_reset),
-        TEST(export_walks_all_articles),           TEST(commits_are_published),
+        TEST(carries_the_newest_state_once),
+        TEST(pages_lose_nothing),
+        TEST(positions_that_do_not_fit_are_reset),
+        TEST(expired_positions_are_reset),
+        TEST(export_walks_all_articles),
+        TEST(files_of_an_article_are_told_to_followers_only),
+        TEST(commits_are_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,7 @@ static void data_of_the_first_release_stays(void **state)
         "SELECT 1 FROM tokens WHERE id = 3 AND user_id = 7 AND address = '' AND agent = ''",
         "SELECT 1 FROM groups g JOIN group_members m ON m.group_id = g.id WHERE g.name = '情報' AND"
         " g.directory = '' AND m.user_id = 7",
+        "SELECT 1 FROM synonyms WHERE instr(terms, 'パソコン') > 0 AND note = ''",
         "SELECT 1 FROM articles a JOIN revisions r ON r.article_id = a.id WHERE a.owner_id = 7 AND r.body = "
         "'本文'",
     };
@@ -59,7 +60,9 @@ static void data_of_the_first_release_stays(void **state)
         assert_int_equal(db_find_int(db, &found, holds[i]), 0);
     }
     assert_int_equal(db_check(db), 0);
+    assert_int_equal(db_run_script(db, "DELETE FROM synonyms WHERE id = 1"), 0);
     assert_int_equal(schema_migrate(db), 0); /* nothing left to do */
+    assert_int_equal(db_find_int(db, &found, "SELECT id FROM synonyms WHERE id = 1"), MIRAI_E_NOT_FOUND);
     assert_int_equal(db_run_script(db, "PRAGMA user_version = 999"), 0);
     mirai_log_set_level(MIRAI_LOG_FATAL);
     assert_int_equal(schema_migrate(db), MIRAI_E_CONFLICT);

@@ -107,6 +107,9 @@ static void test_endpoints_and_schedules(void **state)
     load_good(
         ENVIRONMENT("MIRAI_STORE_ENDPOINTS=ipc:///run/a.sock,tcp://127.0.0.1:7000#10,tcp://[::1]:1#1000",
                     "MIRAI_BACKUP_DAILY=23:59", "MIRAI_BACKUP_WEEKLY=off"));
+    load_good(ENVIRONMENT("MIRAI_CLAMD=unix:/run/clamav/clamd.ctl"));
+    load_good(ENVIRONMENT("MIRAI_CLAMD=tcp://192.0.2.1:3310"));
+    load_good(ENVIRONMENT("MIRAI_CLAMD=tcp://[2001:db8::1]:3310"));
     load_good(ENVIRONMENT("MIRAI_BACKUP_DAILY=off", "MIRAI_BACKUP_WEEKLY=Fri 00:00"));
     load_bad("MIRAI_STORE_ENDPOINTS=http://a", "MIRAI_STORE_ENDPOINTS: \"http://a\"", "tcp://HOST:PORT");
     load_bad("MIRAI_STORE_ENDPOINTS=tcp://nohost", "tcp://nohost", "tcp://HOST:PORT");
@@ -124,6 +127,10 @@ static void test_endpoints_and_schedules(void **state)
     load_bad("MIRAI_BACKUP_DAILY=24:00", "24:00", "HH:MM or off");
     load_bad("MIRAI_BACKUP_DAILY=3:00", "3:00", "HH:MM or off");
     load_bad("MIRAI_BACKUP_DAILY=-1:00", "-1:00", "HH:MM or off");
+    load_bad("MIRAI_CLAMD=/run/clamav/clamd.ctl", "/run/clamav", "unix:/PATH");
+    load_bad("MIRAI_CLAMD=unix:clamd.ctl", "unix:clamd", "unix:/PATH");
+    load_bad("MIRAI_CLAMD=tcp://localhost:3310", "localhost", "tcp://IPV4:PORT");
+    load_bad("MIRAI_CLAMD=tcp://192.0.2.1", "192.0.2.1", "tcp://IPV4:PORT");
     load_bad("MIRAI_BACKUP_WEEKLY=sun 04:00", "sun", "Sun HH:MM");
     load_bad("MIRAI_BACKUP_WEEKLY=Sun off", "Sun off", "Sun HH:MM");
     load_bad("MIRAI_BACKUP_WEEKLY=Sun", "Sun", "Sun HH:MM");

@@ -63,7 +63,7 @@ static void test_who_may_do_how_much(void **state)
         size_t as_system_max;
     } expected[] = {
         {"gateway", OWN_COUNT + MIRAI_METHOD_ID_COUNT, 10},
-        {"search-index", 0, 3},
+        {"search-index", 0, 9},
         {"backup", 0, 6},
         {"metrics", 0, 3},
         {"knowledge-store", 0, 0},

@@ -65,7 +65,7 @@ static void test_words_phrases_and_exclusions(void **state)
         {"エラー -2147467259", "word=エラー word=2147467259"},
         {"設定 \"接続", "word=設定 word=接続 notice=quote-not-closed"},
         {"OR", "word=or notice=only-common-words"},
-        {"the who", "word=the who notice=only-common-words"},
+        {"the of", "word=the of notice=only-common-words"},
         {"いつ", "word=いつ notice=only-common-words"},
         {"🍣", "word=🍣 notice=only-signs"},
     };
