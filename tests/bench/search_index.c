@@ -8,8 +8,11 @@
  *
  * An article is a line: id, title, text, and where they are wanted: tags (joined by ','), type, owner, space. A query is
  * a line: qid, text, and where they are wanted: tag, type, space of a reader who may see only that one. Fields are
- * separated by tabs; in texts \n is a new line and \\ a backslash. Ends with a line "# name value ..." of what was used. */
+ * separated by tabs; in texts \n is a new line and \\ a backslash. Ends with a line "# name value ..." of what was used.
+ * Boosts are those of the environment (MIRAI_SEARCH_BOOST_*), corrections are made; synonyms live in the store and are not there. */
+#include "libcommon/config.h"
 #include "libcommon/time.h"
+#include "services/search-index/help/lexicon.h"
 #include "services/search-index/help/suggest.h"
 #include "services/search-index/index.h"
 #include "services/search-index/query/query.h"
@@ -210,6 +213,7 @@ struct asker {
     struct index_reader *reader;
     struct analyzer *analyzer;
     struct query_workspace *workspace;
+    struct lexicon *lexicon;
     struct mirai_arena arena;
     struct mirai_str tag;
     int64_t space;
@@ -227,6 +231,20 @@ static void open_asker(struct asker *asker, const char *path, struct analyzer_mo
     }
     asker->analyzer = analyzer_new(model);
     asker->workspace = query_workspace_new();
+    const struct index_view *view = index_view_enter(asker->reader);
+    asker->lexicon = lexicon_build(view->segments, view->count, asker->analyzer, NULL);
+    index_view_leave(asker->reader);
+    const struct query_help help = {.lexicon = asker->lexicon};
+    const struct query_boosts boosts = {
+        .freshness = (unsigned)mirai_config_int(MIRAI_CONFIG_SEARCH_BOOST_FRESHNESS),
+        .half_life_days = (unsigned)mirai_config_int(MIRAI_CONFIG_SEARCH_FRESHNESS_DAYS),
+        .rating = (unsigned)mirai_config_int(MIRAI_CONFIG_SEARCH_BOOST_RATING),
+        .views = (unsigned)mirai_config_int(MIRAI_CONFIG_SEARCH_BOOST_VIEWS),
+        .title = (unsigned)mirai_config_int(MIRAI_CONFIG_SEARCH_BOOST_TITLE),
+        .proximity = (unsigned)mirai_config_int(MIRAI_CONFIG_SEARCH_BOOST_PROXIMITY),
+    };
+    query_workspace_help(asker->workspace, &help);
+    query_workspace_boost(asker->workspace, &boosts);
 }
 
 static void close_asker(struct asker *asker)
@@ -234,6 +252,7 @@ static void close_asker(struct asker *asker)
     index_reader_close(asker->reader);
     index_close(asker->index);
     query_workspace_free(asker->workspace);
+    lexicon_release(asker->lexicon);
     analyzer_free(asker->analyzer);
     mirai_arena_free(&asker->arena);
 }
@@ -253,7 +272,6 @@ static struct mirai_search_query query_of(struct asker *asker, const struct line
     struct mirai_search_query query = {0};
     mirai_set(search_query, &query, q, line->fields[1]);
     mirai_set(search_query, &query, limit, limit);
-    mirai_set(search_query, &query, boosts, false);
     if (line->fields[2].len > 0) {
         asker->tag = line->fields[2];
         mirai_set(search_query, &query, tag, ((struct mirai_strs){&asker->tag, 1}));
@@ -407,6 +425,9 @@ int main(int argc, char **argv)
     if (!builds && !suggests && !asks) {
         fprintf(stderr, "usage: bench-search build|suggest INDEX, run INDEX LIMIT, page INDEX HITS, "
                         "bootstrap RESAMPLES\n");
+        return 2;
+    }
+    if (mirai_config_load(environ, stderr) != 0) {
         return 2;
     }
     struct analyzer_model *model = analyzer_model_open();
