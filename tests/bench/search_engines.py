@@ -195,7 +195,9 @@ load --table Docs
             if words:
                 asked.append(query)
                 text = json.dumps(disjunction(words), ensure_ascii=False)
-                commands.append(f'select Docs --command_version 3 --match_columns "{columns}" --query {text} --output_columns _key '
+                # titles and passages, as our answers have them
+                commands.append(f'select Docs --command_version 3 --match_columns "{columns}" --query {text} '
+                                '--output_columns "_key,title,snippet_html(body)" '
                                 f"--sort_keys -_score,-_key --limit {HITS} --cache no")
         for query, line in zip(asked, self.command(given="\n".join(commands) + "\n")):
             answer = json.loads(line)
